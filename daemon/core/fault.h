@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fault.h - named points where the world may fail; compiled in by OCID_FAULTS only.
+ *
+ * OCID_FAULT=name:n[,name:n] in the daemon's environment makes the nth hit of that point true
+ * ("name:n+" every hit from the nth on). Any thread.
+ */
+#ifndef CORE_FAULT_H
+#define CORE_FAULT_H
+
+#ifdef OCID_FAULTS
+int fault_hit(const char *name);
+void fault_init(const char *spec);
+#define OC_FAULT(name) fault_hit(name)
+#else
+#define OC_FAULT(name) 0
+#endif
+
+#endif

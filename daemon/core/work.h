@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * work.h - the only door to the I/O pool (libuv's), with a quota a mount, so that a mount that
+ * hangs stalls its own jobs only.
+ *
+ * Each thread with a loop has its own struct work_gate; done callbacks run on that loop.
+ */
+#ifndef CORE_WORK_H
+#define CORE_WORK_H
+
+#include <sys/types.h>
+#include <uv.h>
+
+#include "core/mailbox.h"
+
+struct work_gate;
+
+struct work {
+    struct mail mail;
+    uv_work_t req;
+    struct work_gate *gate;
+    dev_t mount; /* st_dev that it may block on; 0: none in particular */
+    void (*run)(struct work *w);  /* in the pool */
+    void (*done)(struct work *w); /* on the gate's loop; may free w or submit it again */
+};
+
+struct work_gate *work_gate_new(uv_loop_t *loop, unsigned quota_per_mount);
+
+/* Only once nothing is submitted or waiting any more. */
+void work_gate_free(struct work_gate *g);
+
+/* Queues w; beyond the mount's quota it waits its turn. Always asynchronous. */
+void work_submit(struct work_gate *g, struct work *w, dev_t mount);
+
+/* How many are in the pool or waiting. */
+unsigned work_pending(const struct work_gate *g);
+
+/* Sets the pool's size; before the first submit of the process. */
+void work_pool_size(unsigned n_threads);
+
+#endif
