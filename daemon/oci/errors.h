@@ -62,7 +62,7 @@ struct oci_failure {
 /* Fills *err: code (whose retry rule is that of include/ocid/error.h), status, service code,
  * request id, retry_after and a sentence that says what and how to mend. Returns the code.
  * *ret_kind may be NULL. */
-int oci_fail(const struct oci_failure *f, enum oci_kind *ret_kind, struct oc_err *err);
+int oci_judge(const struct oci_failure *f, enum oci_kind *ret_kind, struct oc_err *err);
 
 /* 1 if the status is one of success. */
 int oci_status_ok(int status);

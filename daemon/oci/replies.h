@@ -99,10 +99,11 @@ struct oci_objects_sink {
     void *arg;
 };
 
-/* *ret_next: start of the next page, freed by free(); NULL: this was the last. It is refused when
- * it is not beyond this page's last name, since such a list would never end. */
-int oci_parse_objects(const char *body, size_t n, const struct oci_objects_sink *sink,
-                      char **ret_next, struct oc_err *err);
+/* *ret_next: start of the next page, freed by free(); NULL: this was the last. start is the one
+ * that this page was asked with (NULL: from the beginning): a next one that is not beyond it is
+ * refused, since such a list would never end. */
+int oci_parse_objects(const char *body, size_t n, const char *start,
+                      const struct oci_objects_sink *sink, char **ret_next, struct oc_err *err);
 
 struct oci_upload {
     const char *object, *id, *bucket;
