@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.h - the queue on disk: SQLite on a thread of its own, many changes to one commit.
+ *
+ * The control loop posts operations and hears of each after its commit (WAL, synchronous=FULL),
+ * in the order of posting. No policy here: a row is what the jobs room says it is.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdint.h>
+
+#include "core/mailbox.h"
+#include "proto/err.h"
+#include "proto/types.h"
+
+struct store;
+
+/* A row of `jobs`. spec and outcome are packed messages (job, outcome); outcome.n is 0 for none.
+ * state is an enum ocp_state: only queued, paused and the three final ones are ever written. */
+struct store_job {
+    uint64_t id, set; /* set 0: none */
+    uint32_t uid;
+    int kind, state, sealed;
+    int64_t created_at, ended_at; /* ended_at 0: not final */
+    struct ocp_str client, key, spec, outcome;
+};
+
+/* How far the transfer of one job has come; what it means is the planner's business. */
+struct store_xfer {
+    uint64_t job;
+    int phase;
+    uint64_t total, part_bytes;
+    struct ocp_str remote_id; /* upload id */
+    struct ocp_str etag;      /* get: the object's */
+    struct ocp_str cursor;    /* pull, list: next name; get: name of the part file */
+};
+
+struct store_part {
+    uint64_t job;
+    uint32_t part_no;
+    uint64_t bytes;
+    uint32_t crc32c;
+    struct ocp_str etag;
+};
+
+enum store_verb {
+    STORE_ADD,        /* jobs[0..n): new rows; all or none */
+    STORE_END,        /* job: state, ended_at, outcome; drops its transfer unless keep_xfer */
+    STORE_STATE,      /* job: state (queued or paused), sealed, outcome */
+    STORE_XFER,       /* xfer: insert or replace */
+    STORE_PART,       /* part: insert or replace */
+    STORE_DROP_XFER,  /* id: forget its transfer and parts */
+    STORE_DROP_PARTS, /* id: forget its parts only */
+    STORE_READ_PARTS, /* id -> parts[0..n) in order of part_no */
+    STORE_READ_JOBS,  /* ids[0..n_ids), those that exist -> jobs[0..n) */
+    STORE_READ_PAGE,  /* page: uid, state, set, cursor, limit -> jobs[0..n), newest first */
+    STORE_PRUNE,      /* final rows that ended before `before` or beyond the `keep` newest go */
+};
+
+/* Owned by the asker, who keeps it and all that it points to alive until done(). Results of reads
+ * (jobs, parts and their strings) belong to the op until store_op_fini(). */
+struct store_op {
+    struct mail mail;
+    enum store_verb verb;
+    uint64_t id;
+    struct store_job *jobs;
+    struct store_part *parts;
+    const uint64_t *ids;
+    uint32_t n, n_ids;
+    struct store_xfer xfer;
+    int keep_xfer;
+    struct {
+        uint32_t uid;
+        int state;       /* -1: any */
+        uint64_t set;    /* 0: only rows that belong to no set */
+        uint64_t cursor; /* ids below this; 0: from the newest */
+        uint32_t limit;
+    } page;
+    int64_t before;
+    uint64_t keep;
+    void *arena;                       /* store's own: memory behind results */
+    struct oc_err err;                 /* code 0: it is on disk (or read) */
+    void (*done)(struct store_op *op); /* control loop */
+};
+
+struct store_options {
+    const char *dir; /* 0700, local file system; holds queue.db and lock */
+};
+
+/* Opens or makes the database (numbered migrations in one transaction; a newer schema and a second
+ * daemon are refused with a sentence that names the holder's pid), starts the thread. Blocking. */
+int store_open(uv_loop_t *control, const struct store_options *opt, struct store **ret,
+               struct oc_err *err);
+
+/* Finishes what was posted, checkpoints, closes, joins the thread. Blocking, bounded by the disk;
+ * done() of what is still posted has been called before it returns. */
+void store_close(struct store *s);
+
+/* Identity of the database, and the largest job id ever used (0: none). Constant after open. */
+const char *store_uuid(const struct store *s);
+uint64_t store_last_id(const struct store *s);
+
+/* Counts of the final members of a set, for store_load(). */
+struct store_tally {
+    uint64_t set, n_done, n_failed, n_cancelled, bytes;
+};
+
+/* Once, after open and before the first post: every job that is not final (ascending id), every
+ * transfer, the keys of all rows that have one, tallies of sets that are not final. Blocking. */
+struct store_loader {
+    void (*job)(void *arg, const struct store_job *row);
+    void (*xfer)(void *arg, const struct store_xfer *row); /* of jobs final or not */
+    void (*key)(void *arg, uint32_t uid, struct ocp_str key, uint64_t id);
+    void (*tally)(void *arg, const struct store_tally *t);
+    void *arg;
+};
+int store_load(struct store *s, const struct store_loader *to, struct oc_err *err);
+
+/* Posts one operation; what gathers while the thread commits goes into the next commit. */
+void store_post(struct store *s, struct store_op *op);
+
+/* Frees the results of a read; the op itself is the asker's. */
+void store_op_fini(struct store_op *op);
+
+#endif

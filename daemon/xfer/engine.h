@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * engine.h - the transfer thread: a uv loop with one curl multi handle and its connections.
+ *
+ * It gets whole request descriptions, asks the signer itself, moves the bytes, sums them as they
+ * pass, and gives back progress and results. One try each, no policy: retries, order and limits
+ * are the control loop's.
+ */
+#ifndef XFER_ENGINE_H
+#define XFER_ENGINE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/mailbox.h"
+#include "oci/calls.h"
+#include "oci/errors.h"
+#include "oci/replies.h"
+#include "proto/err.h"
+
+struct engine;
+
+enum body_from { BODY_NONE, BODY_REQUEST /* oci_request's own bytes */, BODY_FILE };
+enum body_to {
+    SINK_MEMORY, /* up to max_memory bytes into reply_body */
+    SINK_FILE,   /* pwrite at offset */
+    SINK_PIPE,   /* write in order; a full pipe pauses the transfer */
+};
+
+/* XFER_MD5_LATE: MD5 of a received body when its headers hold a content-md5 and no CRC32C. */
+enum { XFER_CRC32C = 1, XFER_MD5 = 2, XFER_MD5_LATE = 4 };
+
+/* An open file shared by the requests of one job; closed with its last reference, in the pool. Any
+ * thread may ref and unref. */
+struct xfer_file;
+struct xfer_file *xfer_file_new(int fd, int slow /* may block: network or FUSE */, dev_t mount);
+struct xfer_file *xfer_file_ref(struct xfer_file *f);
+void xfer_file_unref(struct xfer_file *f);
+int xfer_file_fd(const struct xfer_file *f);
+
+/* One signed request. The control loop fills the first group and posts; until on_done it touches
+ * nothing but calls xfer_cancel(). The engine never frees it. */
+struct xfer_request {
+    struct mail mail;
+
+    /* asked for */
+    struct oci_request call; /* owned; finished by the owner after on_done */
+    const char *base;        /* "https://host:port", before call.target; borrowed till on_done */
+    const char *profile;     /* whose key signs; borrowed till on_done */
+    const char *what;        /* "object 'b/o'", for sentences; borrowed till on_done */
+    int if_absent;           /* for sentences: if-none-match was sent */
+    enum body_from from;
+    struct xfer_file *file;  /* source or sink; a reference of its own */
+    uint64_t offset, length; /* BODY_FILE: bytes to send; SINK_FILE: where to write, most bytes */
+    enum body_to to;
+    int pipe_fd; /* SINK_PIPE; borrowed */
+    size_t max_memory;
+    unsigned sums;            /* XFER_CRC32C | XFER_MD5: over the body sent, or received */
+    int sum_first;            /* BODY_FILE: CRC32C before sending, and put it into the headers */
+    int ranged;               /* refuse before its first byte whatever is not 206 (or 416) */
+    uint64_t max_bytes_per_s; /* 0: no limit */
+    void *owner;
+
+    /* read by any thread while it runs */
+    _Atomic uint64_t bytes_moved; /* of the body, either direction */
+
+    /* answered */
+    struct oci_reply reply;
+    char *reply_body; /* SINK_MEMORY and error bodies, NUL after reply_len; freed by the owner */
+    size_t reply_len;
+    uint32_t crc32c;
+    unsigned char md5[16];
+    struct oc_err err;            /* code 0: 2xx came and all bytes were moved */
+    enum oci_kind kind;           /* what a failure is about */
+    int has_md5;                  /* md5 was summed */
+    int sent_any;                 /* bytes of the request may have reached the service */
+    int local_sys;                /* errno when our own file or pipe was what failed, else 0 */
+    int64_t server_date_offset_s; /* Date of the reply - our clock; 0 without one */
+
+    /* the engine's own */
+    struct xfer_job *slot;
+};
+
+struct engine_options {
+    const char *ca_file, *proxy, *no_proxy; /* NULL: system's CAs, no proxy */
+    unsigned connect_seconds, stall_seconds, connections, io_per_mount;
+    const char *user_agent;
+    int sign_fd; /* vault's signing socket; owned from now on */
+};
+
+/* Starts the thread. on_done is called on the control loop, in batches as they come. */
+int engine_open(uv_loop_t *control, const struct engine_options *opt,
+                void (*on_done)(struct xfer_request *r, void *arg), void *arg, struct engine **ret,
+                struct oc_err *err);
+
+/* Cancels everything; each request's on_done has been called before it returns (blocking, bounded
+ * by a second). */
+void engine_close(struct engine *e);
+
+/* Posted requests leave with engine_flush(), once a turn of the control loop. */
+void engine_post(struct engine *e, struct xfer_request *r);
+void engine_flush(struct engine *e);
+
+/* on_done follows soon with OCID_E_CANCELLED, unless the request ended before. */
+void engine_cancel(struct engine *e, struct xfer_request *r);
+
+/* New limits and addresses for requests from now on (reload). */
+void engine_configure(struct engine *e, const struct engine_options *opt);
+
+struct engine_stats {
+    uint64_t requests, bytes_up, bytes_down, connects;
+};
+void engine_stats(const struct engine *e, struct engine_stats *ret);
+
+#endif
