@@ -29,7 +29,9 @@ int ocp_frame_next(const char *data, size_t n, struct ocp_str *ret, size_t *ret_
 /* Checks the payload (ocp_check) and takes the envelope apart. */
 int ocp_envelope_read(struct ocp_str payload, struct ocp_envelope *ret, struct oc_err *err);
 
-/* Appends whole frames to b. */
+/* Appends a whole frame to b, or nothing: 0, OCID_E_NOMEM or OCID_E_TOO_LARGE (more than
+ * OCP_MAX_FRAME, or than b's ceiling). After a failure b has the bytes it had, and b->failed is set
+ * until its owner clears it. */
 int ocp_frame_request(struct oc_buf *b, uint64_t id, int method, const void *params);
 int ocp_frame_reply(struct oc_buf *b, uint64_t id, int method, const void *result);
 int ocp_frame_error(struct oc_buf *b, uint64_t id, const struct oc_err *err, int64_t index);

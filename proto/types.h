@@ -51,7 +51,12 @@ struct ocp_desc {
     size_t size;
     const struct ocp_field *fields;
     const char *doc;
+    uint64_t required; /* mask of the fields that must be there */
 };
+
+/* All enums and messages, ended by NULL. */
+extern const struct ocp_enum *const ocp_enums[];
+extern const struct ocp_desc *const ocp_messages[];
 
 struct ocp_method {
     const char *name;
