@@ -61,6 +61,11 @@ void *oci_arena_get(struct oci_arena *a, size_t n)
     return take(a, n, alignof(max_align_t));
 }
 
+char *oci_arena_bytes(struct oci_arena *a, size_t n)
+{
+    return take(a, n, 1);
+}
+
 char *oci_arena_text(struct oci_arena *a, const char *in, size_t n)
 {
     char *out = take(a, n + 1, 1);

@@ -21,6 +21,9 @@ void oci_arena_fini(struct oci_arena *a);
 /* n bytes aligned for any object, not zeroed. */
 void *oci_arena_get(struct oci_arena *a, size_t n);
 
+/* n bytes for text, not aligned. */
+char *oci_arena_bytes(struct oci_arena *a, size_t n);
+
 /* A copy of in[0..n) with NUL behind it. */
 char *oci_arena_text(struct oci_arena *a, const char *in, size_t n);
 
