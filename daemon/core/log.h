@@ -11,6 +11,9 @@
 
 enum log_level { LOG_L_ERROR, LOG_L_WARN, LOG_L_INFO, LOG_L_DEBUG };
 
+/* Where lines go; before there are other threads. to_journal: 1, 0, or LOG_FIND_OUT, which takes
+ * the journal if stderr is connected to it (JOURNAL_STREAM). Until then: stderr, info. */
+#define LOG_FIND_OUT (-1)
 void log_init(enum log_level most, int to_journal);
 void log_set_level(enum log_level most);
 int log_wants(enum log_level level);

@@ -12,7 +12,8 @@
 
 #include "core/mailbox.h"
 
-/* Milliseconds that never jump (any thread), and wall-clock milliseconds since 1970 (any thread). */
+/* Milliseconds that never jump (any thread), and wall-clock milliseconds since 1970 (any thread).
+ */
 uint64_t clock_mono_ms(void);
 int64_t clock_wall_ms(void);
 
@@ -29,7 +30,8 @@ struct deferred {
 
 struct loop;
 
-/* NULL-safe halves; loop_free() asserts that the loop closes empty. */
+/* NULL-safe halves; loop_free() asserts that the loop closes empty (close callbacks that are due
+ * run first). loop_run() returns 0 once nothing is left that could happen. */
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);
@@ -41,7 +43,8 @@ void loop_defer(struct loop *l, struct deferred *d);
  * the environment (WATCHDOG_USEC). */
 int loop_signals(struct loop *l, void (*on_term)(void *), void (*on_hup)(void *), void *arg);
 
-/* Closes everything of the loop's own; loop_run() returns once all other handles are gone. */
+/* Closes everything of the loop's own; loop_run() returns once all other handles are gone. Deferred
+ * calls go on until then. Twice is once. */
 void loop_close(struct loop *l);
 
 /* sd_notify, quietly nothing without a manager. Any thread. */

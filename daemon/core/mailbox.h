@@ -31,20 +31,23 @@ struct mail *mail_list_pop(struct mail_list *l);
 struct mailbox {
     pthread_mutex_t lock;
     struct mail_list waiting; /* under lock */
-    int stopped;              /* under lock; only for readers that block */
+    int stopped;              /* under lock; nobody reads any more */
     pthread_cond_t arrived;   /* for readers without a loop */
     uv_async_t wake;          /* for readers on a loop */
     struct life life;
     uv_loop_t *loop; /* NULL: the reader blocks in mailbox_take() */
     void (*on_mail)(void *owner, struct mail_list *batch);
+    void (*on_closed)(void *owner); /* set after mailbox_open(); NULL: nobody is told */
     void *owner;
 };
 
-/* A reader on a loop: on_mail gets everything that has gathered, once a turn. */
+/* A reader on a loop: on_mail gets everything that has gathered, once a turn; it takes all of it.
+ * 0 or a uv error. */
 int mailbox_open(struct mailbox *m, uv_loop_t *loop,
                  void (*on_mail)(void *owner, struct mail_list *batch), void *owner);
 
-/* Closes the loop's end; later posts are kept and never read: the posters must have stopped. */
+/* Closes the loop's end: later posts are kept and never read. m must live, and the posters must
+ * have stopped, when on_closed() comes, in a later turn of the loop. Twice is once. */
 void mailbox_close(struct mailbox *m);
 
 /* A reader that is a plain thread. */

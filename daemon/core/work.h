@@ -3,7 +3,8 @@
  * work.h - the only door to the I/O pool (libuv's), with a quota a mount, so that a mount that
  * hangs stalls its own jobs only.
  *
- * Each thread with a loop has its own struct work_gate; done callbacks run on that loop.
+ * Each thread with a loop has its own struct work_gate; done callbacks run on that loop. The quotas
+ * are the process's: a mount cannot use up the pool by hanging several gates.
  */
 #ifndef CORE_WORK_H
 #define CORE_WORK_H
@@ -19,14 +20,17 @@ struct work {
     struct mail mail;
     uv_work_t req;
     struct work_gate *gate;
-    dev_t mount; /* st_dev that it may block on; 0: none in particular */
+    dev_t mount;                  /* st_dev that it may block on; 0: none in particular */
     void (*run)(struct work *w);  /* in the pool */
     void (*done)(struct work *w); /* on the gate's loop; may free w or submit it again */
 };
 
+/* quota_per_mount: how many of this gate's works may start while as many of that mount's, by
+ * whomever submitted, are in the pool. An idle gate does not keep the loop alive. */
 struct work_gate *work_gate_new(uv_loop_t *loop, unsigned quota_per_mount);
 
-/* Only once nothing is submitted or waiting any more. */
+/* Only once nothing is submitted or waiting any more. The memory goes in a later turn of the loop.
+ */
 void work_gate_free(struct work_gate *g);
 
 /* Queues w; beyond the mount's quota it waits its turn. Always asynchronous. */
