@@ -44,22 +44,31 @@ struct store_part {
     struct ocp_str etag;
 };
 
+/* A member of a set has a larger id than its set. */
 enum store_verb {
     STORE_ADD,        /* jobs[0..n): new rows; all or none */
-    STORE_END,        /* job: state, ended_at, outcome; drops its transfer unless keep_xfer */
-    STORE_STATE,      /* job: state (queued or paused), sealed, outcome */
+    STORE_END,        /* jobs[0]: state, ended_at, outcome; drops its transfer unless keep_xfer */
+    STORE_STATE,      /* jobs[0]: state (queued or paused), sealed, outcome */
     STORE_XFER,       /* xfer: insert or replace */
-    STORE_PART,       /* part: insert or replace */
+    STORE_PART,       /* parts[0..n): insert or replace, n at least 1 */
     STORE_DROP_XFER,  /* id: forget its transfer and parts */
     STORE_DROP_PARTS, /* id: forget its parts only */
     STORE_READ_PARTS, /* id -> parts[0..n) in order of part_no */
     STORE_READ_JOBS,  /* ids[0..n_ids), those that exist -> jobs[0..n) */
     STORE_READ_PAGE,  /* page: uid, state, set, cursor, limit -> jobs[0..n), newest first */
-    STORE_PRUNE,      /* final rows that ended before `before` or beyond the `keep` newest go */
+    STORE_PRUNE,      /* final rows that ended before `before` or beyond the `keep` newest go, but
+                         for members of sets that live and jobs that still have a transfer -> what
+                         went, jobs[0..n) with id, set, uid, key; some thousands at most: again
+                         until n is 0 */
 };
 
-/* Owned by the asker, who keeps it and all that it points to alive until done(). Results of reads
- * (jobs, parts and their strings) belong to the op until store_op_fini(). */
+/* READ_PAGE and PRUNE search without an index, a stretch between two commits: their answers may
+ * come after those of ops posted later. All others come in the order of posting. */
+
+/* Owned by the asker, zeroed before its first use; he keeps it and all that it points to alive
+ * until done(). Results of reads and of PRUNE (jobs, parts and their strings) belong to the op
+ * until store_op_fini() or its next post. END and STATE of a job without a row: OCID_E_NOT_FOUND.
+ */
 struct store_op {
     struct mail mail;
     enum store_verb verb;
@@ -89,12 +98,15 @@ struct store_options {
 };
 
 /* Opens or makes the database (numbered migrations in one transaction; a newer schema and a second
- * daemon are refused with a sentence that names the holder's pid), starts the thread. Blocking. */
+ * daemon are refused with a sentence that names the holder's pid), starts the thread. Blocking.
+ * OCID_E_STATE: another daemon has it; OCID_E_UNSUPPORTED: newer, or no queue of ours;
+ * OCID_E_SPACE; OCID_E_IO: also a damaged one, which is left as it is. */
 int store_open(uv_loop_t *control, const struct store_options *opt, struct store **ret,
                struct oc_err *err);
 
 /* Finishes what was posted, checkpoints, closes, joins the thread. Blocking, bounded by the disk;
- * done() of what is still posted has been called before it returns. */
+ * done() of what is still posted has been called before it returns, and what they post in turn ends
+ * with OCID_E_STOPPING. The memory goes in a later turn of the loop. */
 void store_close(struct store *s);
 
 /* Identity of the database, and the largest job id ever used (0: none). Constant after open. */
@@ -120,7 +132,7 @@ int store_load(struct store *s, const struct store_loader *to, struct oc_err *er
 /* Posts one operation; what gathers while the thread commits goes into the next commit. */
 void store_post(struct store *s, struct store_op *op);
 
-/* Frees the results of a read; the op itself is the asker's. */
+/* Frees the results of a read or a prune; the op itself is the asker's. */
 void store_op_fini(struct store_op *op);
 
 #endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lock.c - one daemon a database: a lock file that names its holder.
+ *
+ * The lock is the open file's (OFD), so it ends with the process however that dies and no other
+ * close() in it can lose it. The text is for people only, and tells after a crash that there was
+ * one: who ends in order empties the file.
+ */
+#include "store/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/text.h"
+
+static long holder(int fd)
+{
+    char text[24] = {0};
+    return pread(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int refused(int fd, const char *dir, int sys, struct oc_err *err)
+{
+    if (sys != EAGAIN && sys != EACCES)
+        return oc_fail(err, OCID_E_IO, sys, "cannot lock '%s/lock'", dir);
+    long pid = holder(fd);
+    if (pid > 0)
+        return oc_fail(err, OCID_E_STATE, 0, "another ocid (pid %ld) uses '%s'", pid, dir);
+    return oc_fail(err, OCID_E_STATE, 0, "another ocid uses '%s'", dir);
+}
+
+static int write_pid(int fd)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    return ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n ? -1 : 0;
+}
+
+int lock_open(const char *dir, int *ret_fd, int *ret_unclean, struct oc_err *err)
+{
+    char path[PATH_MAX];
+    oc_text_join(path, sizeof path, dir, "/", "lock");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return oc_fail(err, OCID_E_IO, errno, "cannot open '%s'", path);
+
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int rc = 0;
+    if (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
+        rc = refused(fd, dir, errno, err);
+    } else {
+        *ret_unclean = holder(fd) != 0;
+        if (write_pid(fd) < 0)
+            rc = oc_fail(err, errno == ENOSPC ? OCID_E_SPACE : OCID_E_IO, errno,
+                         "cannot write '%s'", path);
+    }
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+void lock_close(int fd, int clean)
+{
+    if (fd < 0)
+        return;
+    if (clean && ftruncate(fd, 0) < 0)
+        clean = 0; /* the next start looks closer than it had to */
+    close(fd);
+}
