@@ -1,0 +1,910 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of the benchmarks. Started by run.sh, whose head says how; standard library only.
+
+Each function under @bench makes its own daemon (own home, runtime directory and queue), measures,
+and prints figures. Where the point is a comparison, the sides run in turn within one loop and the
+median of the rounds' ratios counts. Of the service every process is counted: ocid and the signer
+below it. The submit figures run against an endpoint that accepts and never answers, so that the
+queue stays full and nothing is transferred.
+"""
+import atexit
+import glob
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+E = os.environ
+RUN = E.get("BENCH_RUN", "")
+QUEUE = E.get("BENCH_QUEUE", "")
+ROUNDS = int(E.get("BENCH_ROUNDS", "5"))
+COUNT = int(E.get("BENCH_COUNT", "5000"))
+BIG = int(E.get("BENCH_BIG", str(1 << 30)))
+FINAL = ("done", "failed", "cancelled")
+BENCHES = {}
+
+
+class Failed(Exception):
+    """A figure that could not be measured, or must not be believed."""
+
+
+def bench(function):
+    BENCHES[function.__name__] = function
+    return function
+
+
+def emit(name, value, unit, **more):
+    print(json.dumps({"name": name, "value": round(value, 4), "unit": unit, **more}), flush=True)
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# MessagePack: as much as the protocol needs ------------------------------------------------------
+
+
+def pack(v):
+    if v is None:
+        return b"\xc0"
+    if v is True or v is False:
+        return b"\xc3" if v else b"\xc2"
+    if isinstance(v, int):
+        if 0 <= v < 128:
+            return bytes((v,))
+        if v >= 0:
+            return b"\xce" + struct.pack(">I", v) if v < 1 << 32 else b"\xcf" + struct.pack(">Q", v)
+        return b"\xd3" + struct.pack(">q", v)
+    if isinstance(v, str):
+        b = v.encode()
+        n = len(b)
+        return (bytes((0xA0 | n,)) if n < 32 else b"\xd9" + bytes((n,)) if n < 256
+                else b"\xda" + struct.pack(">H", n)) + b
+    if isinstance(v, bytes):
+        return b"\xc5" + struct.pack(">H", len(v)) + v
+    if isinstance(v, (list, tuple)):
+        n = len(v)
+        return (bytes((0x90 | n,)) if n < 16 else b"\xdc" + struct.pack(">H", n)) + b"".join(map(pack, v))
+    if isinstance(v, dict):
+        n = len(v)
+        return (bytes((0x80 | n,)) if n < 16 else b"\xde" + struct.pack(">H", n)) + b"".join(
+            pack(k) + pack(x) for k, x in v.items())
+    raise TypeError(type(v))
+
+
+def unpack(b, i=0):
+    """The value at b[i] and the index behind it."""
+    t = b[i]
+    i += 1
+    if t < 0x80:
+        return t, i
+    if t >= 0xE0:
+        return t - 256, i
+    if t < 0x90:
+        return _map(b, i, t & 15)
+    if t < 0xA0:
+        return _array(b, i, t & 15)
+    if t < 0xC0:
+        return b[i:i + (t & 31)].decode(errors="replace"), i + (t & 31)
+    if t in (0xC0, 0xC2, 0xC3):
+        return {0xC0: None, 0xC2: False, 0xC3: True}[t], i
+    if t in (0xCA, 0xCB, *range(0xCC, 0xD4)):
+        f = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q",
+             0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}[t]
+        return struct.unpack_from(f, b, i)[0], i + struct.calcsize(f)
+    f = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I", 0xD9: ">B", 0xDA: ">H", 0xDB: ">I",
+         0xDC: ">H", 0xDD: ">I", 0xDE: ">H", 0xDF: ">I"}[t]
+    n = struct.unpack_from(f, b, i)[0]
+    i += struct.calcsize(f)
+    if t in (0xC4, 0xC5, 0xC6):
+        return bytes(b[i:i + n]), i + n
+    if t in (0xD9, 0xDA, 0xDB):
+        return b[i:i + n].decode(errors="replace"), i + n
+    return _array(b, i, n) if t in (0xDC, 0xDD) else _map(b, i, n)
+
+
+def _array(b, i, n):
+    out = []
+    for _ in range(n):
+        v, i = unpack(b, i)
+        out.append(v)
+    return out, i
+
+
+def _map(b, i, n):
+    out = {}
+    for _ in range(n):
+        k, i = unpack(b, i)
+        out[k], i = unpack(b, i)
+    return out, i
+
+
+def frame(ident, method, params):
+    body = pack([0, ident, method, params])
+    return struct.pack(">I", len(body)) + body
+
+
+class Client:
+    """One connection to the daemon, as thin as can be."""
+
+    def __init__(self, path, timeout=120):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(timeout)
+        self.s.connect(path)
+        self.n = 0
+        self.welcome = self.call("hello", {"min": 1, "max": 1, "software": "bench"})
+
+    def close(self):
+        self.s.close()
+
+    def raw(self):
+        """The next reply as bytes of its message."""
+        head = self.s.recv(4, socket.MSG_WAITALL)
+        if len(head) < 4:
+            raise Failed("the daemon closed the connection")
+        return self.s.recv(struct.unpack(">I", head)[0], socket.MSG_WAITALL)
+
+    def reply(self):
+        m, _ = unpack(self.raw())
+        if m[2] is not None:
+            raise Failed(f"refused: {m[2]}")
+        return m[3]
+
+    def call(self, method, params=None):
+        self.n += 1
+        self.s.sendall(frame(self.n, method, params or {}))
+        return self.reply()
+
+    def submit(self, jobs):
+        ids = []
+        for i in range(0, len(jobs), 1000):
+            ids += self.call("job.submit", {"jobs": jobs[i:i + 1000]})["ids"]
+        return ids
+
+    def wait(self, ident, seconds):
+        """Follows one job to its end; its status."""
+        end = time.monotonic() + seconds
+        ask = {"ids": [ident]}
+        while True:
+            r = self.call("job.status", ask)
+            for j in r["jobs"]:
+                if j["id"] == ident and j["state"] in FINAL:
+                    return j
+            if time.monotonic() > end:
+                raise Failed(f"job {ident} is not final after {seconds} s: {r['jobs']}")
+            ask = {"ids": [ident], "epoch": r["epoch"], "since": r["seq"], "wait_ms": 500}
+
+
+# processes ----------------------------------------------------------------------------------------
+
+
+def tree(pid):
+    """pid and every process below it."""
+    found, todo = [], [int(pid)]
+    while todo:
+        p = todo.pop()
+        found.append(p)
+        for f in glob.glob(f"/proc/{p}/task/*/children"):
+            try:
+                todo += map(int, open(f).read().split())
+            except OSError:
+                pass
+    return found
+
+
+def usage(pid):
+    """CPU seconds and context switches so far of pid and all below it."""
+    cpu = switches = 0
+    for p in tree(pid):
+        for d in glob.glob(f"/proc/{p}/task/*"):
+            try:
+                cpu += int(open(d + "/schedstat").read().split()[0]) * 1e-9
+                for line in open(d + "/status"):
+                    if "ctxt_switches" in line:
+                        switches += int(line.split()[1])
+            except OSError:
+                pass
+    return cpu, switches
+
+
+def memory(pid, key):
+    """KiB of a key of smaps_rollup or status, summed over pid and all below it, in MiB."""
+    kib = 0
+    for p in tree(pid):
+        name = "smaps_rollup" if key == "Pss:" else "status"
+        try:
+            kib += sum(int(x.split()[1]) for x in open(f"/proc/{p}/{name}") if x.startswith(key))
+        except OSError:
+            pass
+    return kib / 1024
+
+
+def forget_peak(pid):
+    for p in tree(pid):
+        with open(f"/proc/{p}/clear_refs", "w") as f:
+            f.write("5")
+
+
+def rsa_rate():
+    """R: signatures a second of one core, OpenSSL as installed, RSA-2048."""
+    out = subprocess.run(["openssl", "speed", "-seconds", "1", "-mr", "rsa2048"], timeout=60,
+                         capture_output=True, text=True).stdout
+    for line in out.splitlines():
+        f = line.split(":")
+        if f[0] == "+F2":
+            return 1 / float(f[3]) if float(f[3]) < 1 else float(f[3])
+    raise Failed("openssl speed said nothing")
+
+
+class Holder:
+    """An endpoint that accepts connections and never answers."""
+
+    def __init__(self):
+        self.s = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.url = "http://127.0.0.1:%d" % self.s.getsockname()[1]
+        self.kept = []
+        threading.Thread(target=self.hold, daemon=True).start()
+
+    def hold(self):
+        while True:
+            try:
+                self.kept.append(self.s.accept()[0])
+            except OSError:
+                return
+
+    def close(self):
+        self.s.close()
+        for c in self.kept:
+            c.close()
+
+
+# the service --------------------------------------------------------------------------------------
+
+
+def binaries():
+    if E.get("OCID_BIN"):
+        return E["OCID_BIN"]
+    found = glob.glob(E["BENCH_ROOT"] + "/build*/**/bin/ocid", recursive=True)
+    if not found:
+        raise Failed("no ocid: build it first, or set OCID_BIN")
+    return os.path.dirname(max(found, key=os.path.getmtime))
+
+
+class Service:
+    """A daemon of its own for one benchmark, with everything that ocictl needs to find it."""
+
+    live = []
+
+    def __init__(self, endpoint, **settings):
+        self.bin = binaries()
+        self.dir = tempfile.mkdtemp(dir=RUN, prefix="s")
+        self.state = tempfile.mkdtemp(dir=QUEUE, prefix="q")
+        for d in ("home", "home/.oci", "run", "conf", "conf/ocid"):
+            os.mkdir(f"{self.dir}/{d}", 0o700)
+        der = subprocess.run(["openssl", "rsa", "-in", RUN + "/key.pem", "-pubout", "-outform", "DER"],
+                             capture_output=True, check=True).stdout
+        md5 = subprocess.run(["openssl", "md5", "-c"], input=der, capture_output=True, check=True)
+        with open(os.open(self.dir + "/home/.oci/config", os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+            f.write("[DEFAULT]\nuser=ocid1.user.oc1..bench\ntenancy=ocid1.tenancy.oc1..bench\n"
+                    f"fingerprint={md5.stdout.decode().split()[-1]}\nkey_file={RUN}/key.pem\n"
+                    "region=us-phoenix-1\n")
+        sections = {"daemon": {"log_level": "warning", "drain_seconds": 0},
+                    "network": {"endpoint": endpoint, "namespace": "bench", "ca_file": E["NEUTRAL_CA"],
+                                "stall_seconds": 3600, "connect_seconds": 600},
+                    "transfer": {}, "limits": {"jobs_per_user": 2000000}}
+        for k, v in settings.items():
+            section, key = k.split("__")
+            sections[section][key] = v
+        with open(self.dir + "/conf/ocid/ocid.conf", "w") as f:
+            for name, keys in sections.items():
+                f.write(f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()))
+        self.env = {"HOME": self.dir + "/home", "XDG_RUNTIME_DIR": self.dir + "/run",
+                    "XDG_CONFIG_HOME": self.dir + "/conf", "XDG_STATE_HOME": self.state,
+                    "PATH": self.bin + ":" + E.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"}
+        self.socket = self.dir + "/run/ocid/ocid.sock"
+        self.log = open(self.dir + "/log", "wb")
+        self.p = subprocess.Popen([self.bin + "/ocid"], env=self.env, stdin=subprocess.DEVNULL,
+                                  stdout=self.log, stderr=self.log, start_new_session=True)
+        Service.live.append(self)
+        end = time.monotonic() + 15
+        while True:
+            try:
+                self.c = Client(self.socket)
+                return
+            except OSError:
+                if self.p.poll() is not None or time.monotonic() > end:
+                    self.stop()
+                    raise Failed("ocid does not come up:\n" + open(self.dir + "/log").read()[-2000:])
+                time.sleep(0.01)
+
+    @property
+    def pid(self):
+        return self.p.pid
+
+    def stop(self):
+        if self not in Service.live:
+            return
+        Service.live.remove(self)
+        self.p.terminate()
+        try:
+            self.p.wait(15)
+        except subprocess.TimeoutExpired:
+            for p in reversed(tree(self.p.pid)):
+                try:
+                    os.kill(p, signal.SIGKILL)
+                except OSError:
+                    pass
+            self.p.wait()
+        if E.get("BENCH_KEEP") != "1":
+            shutil.rmtree(self.state, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def ocictl(self, *args, count=1, seconds=300):
+        """Runs ocictl count times; what spawn.c prints."""
+        r = subprocess.run([RUN + "/spawn", str(count), self.bin + "/ocictl", *args], env=self.env,
+                           capture_output=True, text=True, timeout=seconds)
+        if r.returncode:
+            raise Failed(f"ocictl {' '.join(args)}: status {r.returncode}: {r.stderr.strip()[-500:]}")
+        return json.loads(r.stdout)
+
+
+# the neutral server -------------------------------------------------------------------------------
+
+
+def server_stats(reset=False):
+    url = E["NEUTRAL_PLAIN"] + "/_stats" + ("?reset=1" if reset else "")
+    return json.load(urllib.request.urlopen(url, timeout=30))
+
+
+def honest(least):
+    """What the server saw since the last reset: at least so many requests, each one signed."""
+    st = server_stats(True)
+    sent = st.get("req", 0)
+    if sent != st.get("signed", 0) or st.get("bad_signature") or st.get("bad_crc"):
+        raise Failed(f"not all requests were signed and sound: {st}")
+    if sent < least:
+        raise Failed(f"only {sent} of {least} requests came: {st}")
+    return st
+
+
+def endpoint(tls):
+    return E["NEUTRAL_TLS" if tls else "NEUTRAL_PLAIN"]
+
+
+# data ---------------------------------------------------------------------------------------------
+
+
+def small_files():
+    """COUNT files of 4 KiB in memory; their directory."""
+    d = RUN + "/s4k"
+    if not os.path.isdir(d):
+        os.mkdir(d)
+        block = os.urandom(4096 * 256)
+        for i in range(COUNT):
+            with open(f"{d}/f{i:07d}", "wb") as f:
+                f.write(block[i % 256 * 4096:i % 256 * 4096 + 4088] + struct.pack(">Q", i))
+    return d
+
+
+def put_job(path, name, **more):
+    """A put as a client hands it over: with the identity of its source."""
+    st = os.stat(path)
+    return {"kind": "put", "bucket": "sink", "object": name, "source": path.encode(),
+            "size": st.st_size, "dev": st.st_dev, "inode": st.st_ino, "mtime_ns": st.st_mtime_ns,
+            "ctime_ns": st.st_ctime_ns, **more}
+
+
+def submit_frames(path, n_frames, jobs_each):
+    """Frames of job.submit, packed before the clock runs; the jobs differ by their object."""
+    job = put_job(path, "X" * 12)
+    one = pack(job)
+    head, tail = one.split(pack("X" * 12))
+    mark = pack("X" * 12)[:1]
+    out = []
+    for k in range(n_frames):
+        jobs = b"".join(b"%s%s%012d%s" % (head, mark, k * jobs_each + i, tail) for i in range(jobs_each))
+        count = bytes((0x90 | jobs_each,)) if jobs_each < 16 else b"\xdc" + struct.pack(">H", jobs_each)
+        body = b"\x94\x00" + pack(1000 + k) + pack("job.submit") + b"\x81" + pack("jobs") + count + jobs
+        out.append(struct.pack(">I", len(body)) + body)
+    return out
+
+
+# submitting ---------------------------------------------------------------------------------------
+
+
+def quiet(**settings):
+    """A daemon whose jobs stay where they are: its endpoint never answers."""
+    h = Holder()
+    s = Service(h.url, transfer__connections=1, **settings)
+    s.holder = h
+    return s
+
+
+def ack_times(c, frames):
+    out = []
+    for f in frames:
+        t = time.perf_counter()
+        c.s.sendall(f)
+        raw = c.raw()
+        out.append((time.perf_counter() - t) * 1e3)
+        if raw[-1:] == b"\xc0":
+            raise Failed(f"refused: {unpack(raw)[0]}")
+    return sorted(out)
+
+
+def quantile(values, q):
+    return values[min(len(values) - 1, int(len(values) * q))]
+
+
+def disk_sync():
+    """p50 in ms of write + fdatasync of 4 KiB on the queue's file system: what an ack cannot beat."""
+    fd = os.open(QUEUE + "/sync", os.O_CREAT | os.O_WRONLY, 0o600)
+    out = []
+    for i in range(300):
+        os.pwrite(fd, b"x" * 4096, i % 64 * 4096)
+        t = time.perf_counter()
+        os.fdatasync(fd)
+        out.append((time.perf_counter() - t) * 1e3)
+    os.close(fd)
+    os.unlink(QUEUE + "/sync")
+    return statistics.median(out)
+
+
+_acks = {}
+
+
+def acks():
+    if not _acks:
+        path = small_files() + "/f0000000"
+        all_times, sync = [], []
+        with quiet() as s:
+            ack_times(s.c, submit_frames(path, 300, 1))
+            for r in range(ROUNDS):
+                sync.append(disk_sync())
+                all_times.append(ack_times(s.c, submit_frames(path, 1000, 1)))
+        _acks["p50"] = statistics.median(quantile(t, 0.50) for t in all_times)
+        _acks["p99"] = statistics.median(quantile(t, 0.99) for t in all_times)
+        _acks["sync"] = statistics.median(sync)
+    return _acks
+
+
+@bench
+def submit_ack_p50():
+    """ms from handing one job over to its durable id, one in flight; beside a bare fdatasync"""
+    a = acks()
+    emit("submit_ack_p50", a["p50"], "ms", against="fdatasync", ratio=round(a["p50"] / a["sync"], 2))
+
+
+@bench
+def submit_ack_p99():
+    """the same, 99th percentile"""
+    a = acks()
+    emit("submit_ack_p99", a["p99"], "ms", against="fdatasync", ratio=round(a["p99"] / a["sync"], 2))
+
+
+def batch_rate(s, n_arrays, window):
+    """Jobs a second, arrays of 1,000, so many arrays in flight."""
+    frames = submit_frames(small_files() + "/f0000000", n_arrays, 1000)
+    cpu0, _ = usage(s.pid)
+    t = time.monotonic()
+    sent = got = 0
+    while got < n_arrays:
+        while sent < n_arrays and sent - got < window:
+            s.c.s.sendall(frames[sent])
+            sent += 1
+        if s.c.raw()[-1:] == b"\xc0":
+            raise Failed("an array was refused")
+        got += 1
+    t = time.monotonic() - t
+    return n_arrays * 1000 / t, (usage(s.pid)[0] - cpu0) / n_arrays * 1e3
+
+
+@bench
+def submit_batch():
+    """durable jobs a second, arrays of 1,000, four arrays in flight (and one, for comparison)"""
+    for window, name in ((4, "submit_batch"), (1, "submit_batch_single")):
+        rates = []
+        for _ in range(ROUNDS):
+            with quiet() as s:
+                batch_rate(s, 10, window)
+                rates.append(batch_rate(s, 100, window))
+        emit(name, statistics.median(r[0] for r in rates), "jobs/s",
+             cpu_us_per_job=round(statistics.median(r[1] for r in rates), 2))
+
+
+@bench
+def submit_batch_full_queue():
+    """the rate with 500,000 jobs queued, against that of the empty queue of the same daemon"""
+    rates, ratios, pss = [], [], []
+    for _ in range(max(1, min(3, ROUNDS))):
+        with quiet() as s:
+            batch_rate(s, 5, 4)
+            empty = batch_rate(s, 50, 4)[0]
+            before = memory(s.pid, "Pss:")
+            batch_rate(s, 450, 4)
+            pss.append((memory(s.pid, "Pss:") - before) * 1048576 / 450000)
+            full = batch_rate(s, 50, 4)[0]
+            rates.append(full)
+            ratios.append(full / empty)
+    emit("submit_batch_full_queue", statistics.median(rates), "jobs/s", against="empty queue",
+         ratio=round(statistics.median(ratios), 3), pss_bytes_per_job=round(statistics.median(pss)))
+
+
+# answering while busy -----------------------------------------------------------------------------
+
+_busy = {}
+
+
+def busy():
+    if not _busy:
+        d = small_files()
+        server_stats(True)
+        with Service(endpoint(True), transfer__connections=32) as s:
+            jobs = [put_job(f"{d}/f{i % COUNT:07d}", f"busy/{i}") for i in range(120000)]
+            ids = s.c.submit(jobs)
+            c = Client(s.socket)
+            last, times, done0, t0 = frame(7, "job.status", {"ids": [ids[-1]]}), [], None, None
+            end = time.monotonic() + 12
+            n0 = server_stats().get("put", 0)
+            t0 = time.monotonic()
+            while time.monotonic() < end and len(times) < 4000:
+                t = time.perf_counter()
+                c.s.sendall(last)
+                c.raw()
+                times.append((time.perf_counter() - t) * 1e3)
+                time.sleep(0.002)
+            n1, t1 = server_stats().get("put", 0), time.monotonic()
+            left = s.c.call("daemon.stats")["queued"]
+            if left < 60000:
+                raise Failed(f"only {left} jobs were still queued")
+            if n1 <= n0:
+                raise Failed("nothing was transferred meanwhile")
+            times.sort()
+            _busy.update(p50=quantile(times, 0.5), p99=quantile(times, 0.99), worst=times[-1],
+                         queued=left, rate=round((n1 - n0) / (t1 - t0)))
+        st = server_stats(True)
+        if st.get("req") != st.get("signed") or st.get("bad_signature"):
+            raise Failed(f"not all requests were signed: {st}")
+    return _busy
+
+
+@bench
+def status_busy_p50():
+    """ms of a job's status while 32 TLS puts run flat out and 100,000 jobs are queued"""
+    b = busy()
+    emit("status_busy_p50", b["p50"], "ms", puts_per_s=b["rate"], queued=b["queued"])
+
+
+@bench
+def status_busy_p99():
+    """the same, 99th percentile"""
+    b = busy()
+    emit("status_busy_p99", b["p99"], "ms", worst=round(b["worst"], 3), puts_per_s=b["rate"])
+
+
+# the command --------------------------------------------------------------------------------------
+
+
+@bench
+def ctl_round_trip():
+    """ms of a whole `ocictl version --daemon`, from fork to exit; beside /bin/true"""
+    with quiet() as s:
+        s.ocictl("version", "--daemon", count=20)
+        ours, theirs = [], []
+        for _ in range(ROUNDS):
+            ours.append(s.ocictl("version", "--daemon", count=100)["p50_ms"])
+            out = subprocess.run([RUN + "/spawn", "100", "/bin/true"], capture_output=True, check=True)
+            theirs.append(json.loads(out.stdout)["p50_ms"])
+    m = statistics.median(ours)
+    emit("ctl_round_trip", m, "ms", against="/bin/true", ratio=round(m / statistics.median(theirs), 2))
+
+
+@bench
+def ctl_rss():
+    """MiB of memory of that command at its peak"""
+    with quiet() as s:
+        emit("ctl_rss", s.ocictl("version", "--daemon", count=20)["rss_mib"], "MiB")
+
+
+@bench
+def idle_pss():
+    """MiB of all processes of an idle service: fresh, and after 5,000 puts; switches a second"""
+    d = small_files()
+    with Service(endpoint(True)) as s:
+        time.sleep(2)
+        fresh = memory(s.pid, "Pss:")
+        _, w0 = usage(s.pid)
+        t0 = time.monotonic()
+        time.sleep(10)
+        switches = (usage(s.pid)[1] - w0) / (time.monotonic() - t0)
+        emit("idle_pss", fresh, "MiB", switches_per_s=round(switches, 2), processes=len(tree(s.pid)),
+             rss_mib=round(memory(s.pid, "VmRSS:"), 1))
+        put_set(s, d, "warm", 5000)
+        time.sleep(3)
+        _, w0 = usage(s.pid)
+        t0 = time.monotonic()
+        time.sleep(5)
+        switches = (usage(s.pid)[1] - w0) / (time.monotonic() - t0)
+        emit("idle_pss_used", memory(s.pid, "Pss:"), "MiB", switches_per_s=round(switches, 2))
+
+
+@bench
+def list_million_rss():
+    """MiB at the peak of daemon and client while 1,000,000 objects are listed, against 10,000"""
+    peak, client = {}, {}
+    with Service(endpoint(True)) as s:
+        s.ocictl("ls", "oci://v-1000x64/")
+        for n in (10000, 1000000):
+            forget_peak(s.pid)
+            t = time.monotonic()
+            r = s.ocictl("ls", f"oci://v-{n}x64/", seconds=600)
+            t = time.monotonic() - t
+            peak[n], client[n] = memory(s.pid, "VmHWM:"), r["rss_mib"]
+            emit("list_rate" if n > 10000 else "list_rate_10k", n / t, "rows/s")
+    for name, m in (("list_million_rss", peak), ("list_million_client_rss", client)):
+        emit(name, m[1000000], "MiB", against="10,000 objects", ratio=round(m[1000000] / m[10000], 3))
+
+
+# transfers ----------------------------------------------------------------------------------------
+
+
+def put_set(s, d, prefix, count):
+    """Puts count small files as one set; seconds until the set is done, CPU s, switches."""
+    jobs = [put_job(f"{d}/f{i % COUNT:07d}", f"{prefix}/f{i:07d}") for i in range(count)]
+    cpu0, w0 = usage(s.pid)
+    t = time.monotonic()
+    group = s.c.submit([{"kind": "set", "label": prefix}])[0]
+    for j in jobs:
+        j["set"] = group
+    s.c.submit(jobs)
+    s.c.call("job.seal", {"ids": [group]})
+    end = s.c.wait(group, 120)
+    t = time.monotonic() - t
+    cpu, w = usage(s.pid)
+    if end["state"] != "done" or end.get("n_done") != count:
+        raise Failed(f"the set did not end well: {end}")
+    return t, cpu - cpu0, w - w0
+
+
+def one_job(s, job, seconds=180):
+    cpu0, w0 = usage(s.pid)
+    t = time.monotonic()
+    end = s.c.wait(s.c.submit([job])[0], seconds)
+    t = time.monotonic() - t
+    cpu, w = usage(s.pid)
+    if end["state"] != "done":
+        raise Failed(f"the job did not end well: {end}")
+    return t, cpu - cpu0, w - w0, (end.get("outcome") or {}).get("verified")
+
+
+def floor(*args, **env):
+    r = subprocess.run([RUN + "/floor", "-a", E["NEUTRAL_CA"], "-k", RUN + "/key.pem", *map(str, args)],
+                       env=dict(E, UV_THREADPOOL_SIZE=str(os.cpu_count()), **env), timeout=300,
+                       capture_output=True, text=True)
+    if r.returncode:
+        raise Failed(f"floor: {r.stderr.strip()[-500:]}")
+    f = json.loads(r.stdout)
+    return f["seconds"], f["cpu"], f["switches"]
+
+
+def curl(*args):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    t = time.monotonic()
+    subprocess.run(["curl", "-sS", "-f", "-q", "--noproxy", "*", "--cacert", E["NEUTRAL_CA"], *args],
+                   check=True, timeout=300, stdout=subprocess.DEVNULL)
+    t = time.monotonic() - t
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return t, sum(getattr(after, k) - getattr(before, k) for k in ("ru_utime", "ru_stime")), 0
+
+
+def compare(name, unit, amount, sides, per):
+    """Runs the sides in turn; prints ours against each. sides: name -> function returning seconds,
+    CPU s, switches. amount / seconds is the figure, per / … scales CPU and switches."""
+    runs = {k: [] for k in sides}
+    for _ in range(ROUNDS):
+        for k, f in sides.items():
+            runs[k].append(f())
+    rate = {k: statistics.median(amount / r[0] for r in v) for k, v in runs.items()}
+    cpu = {k: statistics.median(r[1] for r in v) for k, v in runs.items()}
+    more = {"cpu_us_per_" + per[0]: round(cpu["ocid"] / per[1] * 1e6, 1),
+            "switches_per_" + per[0]: round(statistics.median(r[2] for r in runs["ocid"]) / per[1], 2)}
+    for k in sides:
+        if k == "ocid":
+            continue
+        ratio = statistics.median(b[0] / a[0] for a, b in zip(runs["ocid"], runs[k]))
+        emit(name, rate["ocid"], unit, against=k, ratio=round(ratio, 3), theirs=round(rate[k], 1),
+             cpu_ratio=round(cpu["ocid"] / cpu[k], 3) if cpu[k] else None, **more)
+    return rate["ocid"]
+
+
+def put_small(name, tls):
+    d = small_files()
+    rates = [rsa_rate()]
+    n = iter(range(1000000))
+    with Service(endpoint(tls), transfer__connections=32) as s:
+        put_set(s, d, "warm", min(COUNT, 1000))
+
+        def ours():
+            server_stats(True)
+            r = put_set(s, d, f"r{next(n)}", COUNT)
+            honest(COUNT)
+            rates.append(rsa_rate())
+            return r
+
+        def bare():
+            server_stats(True)
+            r = floor("-e", endpoint(tls), "-f", d, "-n", COUNT, "-c", 32)
+            honest(COUNT)
+            return r
+
+        got = compare(name, "puts/s", COUNT, {"ocid": ours, "floor": bare}, ("put", COUNT))
+    r = statistics.median(rates)
+    emit(name, got, "puts/s", against="R", ratio=round(got / r, 3), theirs=round(r))
+
+
+@bench
+def put_4k():
+    """4 KiB objects a second, plain, 32 connections, against the bare floor and R (RSA, one core)"""
+    put_small("put_4k", False)
+
+
+@bench
+def put_4k_tls():
+    """the same over TLS"""
+    put_small("put_4k_tls", True)
+
+
+def big_file():
+    """BIG bytes that a reader must touch, in memory."""
+    return f"{E['NEUTRAL_RUN']}/blob/{BIG}"
+
+
+def put_large(name, tls):
+    path, n = big_file(), iter(range(1000000))
+    url = endpoint(tls) + "/n/bench/b/sink/o/curl"
+    with Service(endpoint(tls)) as s:
+
+        def ours():
+            server_stats(True)
+            t, cpu, w, verified = one_job(s, put_job(path, f"big{next(n)}"))
+            if honest(1).get("put_bytes") != BIG:
+                raise Failed("not as many bytes arrived as were sent")
+            if verified != "crc32c":
+                raise Failed(f"verified by {verified}")
+            return t, cpu, w
+
+        compare(name, "MiB/s", BIG / 1048576, {
+            "ocid": ours,
+            "floor": lambda: floor("-e", endpoint(tls), "-f", path, "-s", BIG, "-n", 1, "-c", 1,
+                                   "-u", 524288),
+            "curl": lambda: curl("-H", "Expect:", "-T", path, url)}, ("gib", BIG / (1 << 30)))
+    server_stats(True)
+
+
+@bench
+def put_big():
+    """MiB/s of one large upload, plain, against the floor and curl (both unchecked, in one piece)"""
+    put_large("put_big", False)
+
+
+@bench
+def put_big_tls():
+    """the same over TLS"""
+    put_large("put_big_tls", True)
+
+
+def get_large(name, tls):
+    out, bucket = RUN + "/out", f"v-1x{BIG}"
+    os.makedirs(out, exist_ok=True)
+    with Service(endpoint(tls)) as s:
+
+        def ours():
+            server_stats(True)
+            clear()
+            t, cpu, w, verified = one_job(s, {"kind": "get", "bucket": bucket, "object": "f0000000",
+                                              "dest": (out + "/ours").encode(), "overwrite": True})
+            honest(1)
+            if os.stat(out + "/ours").st_size != BIG or verified != "crc32c":
+                raise Failed(f"verified by {verified}")
+            return t, cpu, w
+
+        def clear():
+            for f in os.listdir(out):
+                os.unlink(out + "/" + f)
+
+        def bare():
+            clear()
+            return floor("-e", endpoint(tls), "-m", "get", "-b", bucket, "-s", BIG, "-r", 16 << 20,
+                         "-c", 4, "-d", 262144, "-o", out + "/floor")
+
+        def plain():
+            clear()
+            return curl("-o", out + "/curl", f"{endpoint(tls)}/n/bench/b/{bucket}/o/f0000000")
+
+        try:
+            compare(name, "MiB/s", BIG / 1048576, {"ocid": ours, "floor": bare, "curl": plain},
+                    ("gib", BIG / (1 << 30)))
+            ours()
+            if subprocess.run(["cmp", "-s", out + "/ours", big_file()]).returncode:
+                raise Failed("the download is not what the server sent")
+        finally:
+            clear()
+    server_stats(True)
+
+
+@bench
+def get_big():
+    """MiB/s of one large download into memory, plain, against the floor (ranges) and curl"""
+    get_large("get_big", False)
+
+
+@bench
+def get_big_tls():
+    """the same over TLS"""
+    get_large("get_big_tls", True)
+
+
+@bench
+def floor_only():
+    """not of ocid: the floor and R alone, to see what the machine does"""
+    d = small_files()
+    for tls in (True, False):
+        rate, cpu = [], []
+        for _ in range(ROUNDS):
+            server_stats(True)
+            t, c, _ = floor("-e", endpoint(tls), "-f", d, "-n", COUNT, "-c", 32)
+            honest(COUNT)
+            rate.append(COUNT / t)
+            cpu.append(c / COUNT * 1e6)
+        emit("floor_4k" + ("_tls" if tls else ""), statistics.median(rate), "puts/s",
+             cpu_us_per_put=round(statistics.median(cpu), 1))
+    emit("R", statistics.median(rsa_rate() for _ in range(ROUNDS)), "signatures/s")
+    emit("fdatasync", disk_sync(), "ms")
+
+
+def main():
+    names = sys.argv[1:]
+    if names == ["--list"]:
+        for k, f in BENCHES.items():
+            print(f"{k:26} {f.__doc__}")
+        return 0
+    unknown = [n for n in names if n not in BENCHES]
+    if unknown:
+        note(f"bench: no {', '.join(unknown)}; run.sh -l lists the names")
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    atexit.register(lambda: [s.stop() for s in list(Service.live)])
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        note(f"bench: load is {load:.2f}: something else is running, figures will swing")
+    status = 0
+    for n in names or [b for b in BENCHES if b != "floor_only"]:
+        try:
+            BENCHES[n]()
+        except (Failed, OSError, subprocess.SubprocessError, socket.timeout) as e:
+            note(f"bench: {n}: {e}")
+            print(json.dumps({"name": n, "error": str(e)[:300]}), flush=True)
+            status = 1
+        for s in list(Service.live):
+            s.stop()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
