@@ -243,6 +243,10 @@ static int open_socket(const struct config *c, int system, char **ret, struct oc
 {
     char path[OCP_SOCKET_MAX];
     if (c->daemon_socket[0]) {
+        if (strlen(c->daemon_socket) >= OCP_SOCKET_MAX) /* once its ~ is replaced */
+            return oc_fail(err, OCID_E_CONFIG, 0,
+                           "'%s' is longer than %d bytes; set socket in [daemon] to a shorter path",
+                           c->daemon_socket, OCP_SOCKET_MAX - 1);
         *ret = oc_strdup(c->daemon_socket);
         return 0;
     }

@@ -138,6 +138,19 @@ static void test_settings_win(void **state)
     config_unref(c);
 }
 
+static void test_a_socket_too_long_with_its_home(void **state)
+{
+    (void)state;
+    static const char long_name[] = "~/0123456789012345678901234567890123456789"
+                                    "0123456789012345678901234567890123456789.sock";
+    struct config *c = settings("socket = ", long_name);
+    struct paths p;
+    struct oc_err err;
+    assert_int_equal(paths_open(c, 0, &p, &err), OCID_E_CONFIG);
+    assert_non_null(strstr(err.text, "shorter path"));
+    config_unref(c);
+}
+
 static void test_what_cannot_be_a_state_dir(void **state)
 {
     (void)state;
@@ -244,6 +257,7 @@ int main(void)
         PATHS_TEST(test_defaults),
         PATHS_TEST(test_variables),
         PATHS_TEST(test_settings_win),
+        PATHS_TEST(test_a_socket_too_long_with_its_home),
         PATHS_TEST(test_what_cannot_be_a_state_dir),
         PATHS_TEST(test_network_file_systems),
 #ifdef OCID_FAULTS
