@@ -276,7 +276,7 @@ OCID_API int ocid_bytes(const void *bytes, size_t n, int *ret_fd, struct ocid_fa
 /* Gives n jobs to the daemon; ret_ids has room for n. An id given here is on disk. Large arrays
  * travel as several messages (below 1 MiB, 1000 jobs and 64 descriptors each), each taken whole or
  * not at all. After a failure ret_ids of the jobs that were taken are set, those of the others 0,
- * and ocid_failure(c)->index is the first that was not. */
+ * and ocid_failure(c)->index is the one that was refused, or the first without an id. */
 OCID_API int ocid_submit(struct ocid *c, const struct ocid_job *jobs, size_t n, int timeout_ms,
                          uint64_t *ret_ids);
 
@@ -398,7 +398,7 @@ typedef int ocid_row_fn(void *user, const struct ocid_row *row);
 
 /* Lists the objects of a bucket (job->kind OCID_KIND_LIST) or the buckets of a compartment
  * (OCID_KIND_BUCKETS); rows are read as they come, a million takes no more memory than one.
- * on_change (may be NULL) hears of the job meanwhile, for instance what it waits for. 0 when all
+ * on_change (may be NULL; must not make calls that wait) hears what the job waits for. 0 when all
  * rows were given; a listing that is cut short is an error. Returns what a callback returned if it
  * was not 0; the job ends then. */
 OCID_API int ocid_list(struct ocid *c, const struct ocid_job *job, int timeout_ms,
