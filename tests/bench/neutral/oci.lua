@@ -53,7 +53,8 @@ end
 -- the sum of what came before and of s; 0 before the first
 local function crc32c(sum, s)
   if have then
-    return tobit(bxor(isal.crc32_iscsi(ffi.cast("unsigned char *", s), #s, bit.bnot(sum) % 2^32), -1))
+    local p = ffi.cast("unsigned char *", s)
+    return tobit(bxor(isal.crc32_iscsi(p, #s, bit.bnot(sum) % 2^32), -1))
   end
   local p, c = ffi.cast("const unsigned char *", s), bxor(sum, -1)
   for i = 0, #s - 1 do c = bxor(bytewise[band(bxor(c, p[i]), 255)], rshift(c, 8)) end
@@ -96,10 +97,12 @@ end
 -- signatures -------------------------------------------------------------------------------------
 
 ffi.cdef [[
-  typedef struct bio_st BIO; typedef struct evp_pkey_st EVP_PKEY; typedef struct evp_md_ctx_st EVP_MD_CTX;
+  typedef struct bio_st BIO; typedef struct evp_pkey_st EVP_PKEY;
+  typedef struct evp_md_ctx_st EVP_MD_CTX;
   BIO *BIO_new_mem_buf(const void *, int); int BIO_free(BIO *);
   EVP_PKEY *PEM_read_bio_PUBKEY(BIO *, void *, void *, void *);
-  EVP_MD_CTX *EVP_MD_CTX_new(void); void EVP_MD_CTX_free(EVP_MD_CTX *); const void *EVP_sha256(void);
+  EVP_MD_CTX *EVP_MD_CTX_new(void); void EVP_MD_CTX_free(EVP_MD_CTX *);
+  const void *EVP_sha256(void);
   int EVP_DigestVerifyInit(EVP_MD_CTX *, void *, const void *, void *, EVP_PKEY *);
   int EVP_DigestVerify(EVP_MD_CTX *, const unsigned char *, size_t, const unsigned char *, size_t);
   void ERR_clear_error(void);
@@ -132,9 +135,8 @@ end
 local nseen = 0
 local function check_signature()
   local auth = ngx.var.http_authorization
-  if not auth or auth:sub(1, 10) ~= "Signature " or not auth:find('signature="', 1, true) or #auth < 300 then
-    return
-  end
+  if not auth or #auth < 300 or auth:sub(1, 10) ~= "Signature " or
+     not auth:find('signature="', 1, true) then return end
   count("signed")
   nseen = nseen + 1
   if key and nseen % SAMPLE == 1 then
@@ -193,7 +195,9 @@ function M.headers()
   if (v.o_etag or "") == "" then return end
   h["ETag"] = v.o_etag
   if v.o_crc ~= "" then h["opc-content-crc32c"] = v.o_crc end
-  if v.o_md5 ~= "" then h[v.request_method == "PUT" and "opc-content-md5" or "Content-MD5"] = v.o_md5 end
+  if v.o_md5 ~= "" then
+    h[v.request_method == "PUT" and "opc-content-md5" or "Content-MD5"] = v.o_md5
+  end
   if v.o_meta ~= "" then
     for k, x in string.gmatch(v.o_meta, "([^\1]+)\1([^\2]*)\2") do h[k] = x end
   end
@@ -250,7 +254,9 @@ end
 local function meta()
   local t = {}
   for k, x in pairs(ngx.req.get_headers(200)) do
-    if k:sub(1, 9) == "opc-meta-" or k == "content-type" then t[#t + 1] = k .. "\1" .. tostring(x) .. "\2" end
+    if k:sub(1, 9) == "opc-meta-" or k == "content-type" then
+      t[#t + 1] = k .. "\1" .. tostring(x) .. "\2"
+    end
   end
   return table.concat(t)
 end
@@ -320,8 +326,8 @@ local function list(bucket)
       out[#out + 1] = t .. "}"
     end
   end
-  local body = '{"objects":[' .. table.concat(out, ",") .. '],"prefixes":[' .. table.concat(prefixes, ",") .. "]" ..
-    (nextname and ',"nextStartWith":"' .. nextname .. '"' or "") .. "}"
+  local body = '{"objects":[' .. table.concat(out, ",") .. '],"prefixes":[' ..
+    table.concat(prefixes, ",") .. "]" .. (nextname and ',"nextStartWith":"' .. nextname .. '"' or "") .. "}"
   if npages > 2000 then pages, npages = {}, 0 end  -- kept: they cost nothing the second time
   pages[tag] = body; npages = npages + 1
   return send(200, body)
@@ -336,7 +342,8 @@ local function put(where)
   count("put"); count("put_bytes", size)
   local md5 = ngx.var.http_content_md5
   ngx.header["Last-Modified"] = "Mon, 01 Jan 2024 00:00:00 GMT"
-  ngx.var.o_etag, ngx.var.o_crc, ngx.var.o_md5 = remember(where, size, sum, md5), base64(sum), md5 or ""
+  ngx.var.o_etag, ngx.var.o_crc = remember(where, size, sum, md5), base64(sum)
+  ngx.var.o_md5 = md5 or ""
   return send(200)
 end
 
@@ -361,8 +368,8 @@ local function multipart(method, ns, bucket, name)
     if not j.object then return fail(400, "InvalidParameter") end
     objects:set("\1" .. id, j.object)
     count("mp_create")
-    return send(200, cjson.encode({ namespace = ns, bucket = bucket, object = j.object, uploadId = id,
-      timeCreated = NOW, storageTier = "Standard" }))
+    return send(200, cjson.encode({ namespace = ns, bucket = bucket, object = j.object,
+      uploadId = id, timeCreated = NOW, storageTier = "Standard" }))
   end
   local id = a.uploadId
   if not id or not objects:get("\1" .. id) then return fail(404, "UploadNotFound") end
@@ -380,7 +387,8 @@ local function multipart(method, ns, bucket, name)
     local want, total, sum = read_json().partsToCommit or {}, 0, 0
     table.sort(want, function(x, y) return x.partNum < y.partNum end)
     for _, p in ipairs(want) do
-      local size, crc, etag = (objects:get(part .. fmt("%d", p.partNum)) or ""):match("^(%d+)|(-?%d+)|(.*)$")
+      local kept = objects:get(part .. fmt("%d", p.partNum)) or ""
+      local size, crc, etag = kept:match("^(%d+)|(-?%d+)|(.*)$")
       if etag ~= p.etag or not etag then return fail(400, "InvalidUploadPart") end
       total, sum = total + tonumber(size), combine(sum, tonumber(crc), tonumber(size))
       objects:delete(part .. fmt("%d", p.partNum))
@@ -402,9 +410,9 @@ local function multipart(method, ns, bucket, name)
 end
 
 local function bucket_json(ns, b)
-  return fmt('{"namespace":"%s","name":"%s","compartmentId":"ocid1.compartment.oc1..bench","createdBy":"bench",' ..
-    '"timeCreated":"%s","etag":"b-%s","publicAccessType":"NoPublicAccess","storageTier":"Standard",' ..
-    '"objectEventsEnabled":false,"freeformTags":{},"definedTags":{},"metadata":{}}', ns, b, NOW, b)
+  return fmt('{"namespace":"%s","name":"%s","compartmentId":"ocid1.compartment.oc1..bench",' ..
+    '"createdBy":"bench","timeCreated":"%s","etag":"b-%s","publicAccessType":"NoPublicAccess",' ..
+    '"storageTier":"Standard","objectEventsEnabled":false,"freeformTags":{},"definedTags":{},"metadata":{}}', ns, b, NOW, b)
 end
 
 function M.handle()
