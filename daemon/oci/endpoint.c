@@ -193,8 +193,13 @@ static void fill(struct oci_endpoint *ret, const char *host, int tls, int port)
     snprintf(ret->base, sizeof ret->base, "%s://%s", tls ? "https" : "http", ret->host);
 }
 
+/* What stands before an "@" may be a password: it is not shown. */
 static int bad_override(const char *override, const char *why, struct oc_err *err)
 {
+    if (strchr(override, '@'))
+        return oc_fail(err, OCID_E_CONFIG, 0,
+                       "the endpoint has a user name in it; write it as https://host or "
+                       "https://host:port");
     return oc_fail(err, OCID_E_CONFIG, 0,
                    "endpoint '%.200s' %s; write it as https://host or https://host:port", override,
                    why);
@@ -317,7 +322,7 @@ int oci_endpoint_make(enum oci_service service, const struct oci_place *place,
                       struct oci_endpoint *ret, struct oc_err *err)
 {
     char region[256], host[OCI_HOST_SIZE];
-    const char *domain, *before = services[service].before_domain;
+    const char *domain = "", *before = services[service].before_domain;
     if (given(place->override))
         return from_override(service, place->override, ret, err);
     int code = find_region(place, region, &domain, err);

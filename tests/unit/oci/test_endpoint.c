@@ -170,6 +170,15 @@ static void test_http_refusal_says_how_to_mend(void **state)
     assert_int_equal(oci_endpoint_check(OS, "http://127.0.0.1:1", &err), 0);
 }
 
+static void test_a_password_is_not_shown(void **state)
+{
+    struct oc_err err;
+    (void)state;
+    assert_int_equal(oci_endpoint_check(OS, "https://me:hunter2@h", &err), OCID_E_CONFIG);
+    assert_null(strstr(err.text, "hunter2"));
+    assert_non_null(strstr(err.text, "user name"));
+}
+
 static void test_long_texts_are_refused_or_cut(void **state)
 {
     char text[1200];
@@ -205,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_http_refusal_says_how_to_mend),
+        cmocka_unit_test(test_a_password_is_not_shown),
         cmocka_unit_test(test_long_texts_are_refused_or_cut),
         cmocka_unit_test(test_table_has_no_twins),
     };
