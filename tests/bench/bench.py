@@ -309,7 +309,8 @@ class Service:
                     "region=us-phoenix-1\n")
         sections = {"daemon": {"log_level": "warning", "drain_seconds": 0},
                     "network": {"endpoint": endpoint, "namespace": "bench",
-                                "ca_file": E["NEUTRAL_CA"], "stall_seconds": 3600, "connect_seconds": 600},
+                                "ca_file": E["NEUTRAL_CA"], "stall_seconds": 3600,
+                                "connect_seconds": 600},
                     "transfer": {}, "limits": {"jobs_per_user": 2000000}}
         for k, v in settings.items():
             section, key = k.split("__")

@@ -327,7 +327,8 @@ local function list(bucket)
     end
   end
   local body = '{"objects":[' .. table.concat(out, ",") .. '],"prefixes":[' ..
-    table.concat(prefixes, ",") .. "]" .. (nextname and ',"nextStartWith":"' .. nextname .. '"' or "") .. "}"
+    table.concat(prefixes, ",") .. "]" ..
+    (nextname and ',"nextStartWith":"' .. nextname .. '"' or "") .. "}"
   if npages > 2000 then pages, npages = {}, 0 end  -- kept: they cost nothing the second time
   pages[tag] = body; npages = npages + 1
   return send(200, body)
@@ -412,7 +413,8 @@ end
 local function bucket_json(ns, b)
   return fmt('{"namespace":"%s","name":"%s","compartmentId":"ocid1.compartment.oc1..bench",' ..
     '"createdBy":"bench","timeCreated":"%s","etag":"b-%s","publicAccessType":"NoPublicAccess",' ..
-    '"storageTier":"Standard","objectEventsEnabled":false,"freeformTags":{},"definedTags":{},"metadata":{}}', ns, b, NOW, b)
+    '"storageTier":"Standard","objectEventsEnabled":false,"freeformTags":{},' ..
+    '"definedTags":{},"metadata":{}}', ns, b, NOW, b)
 end
 
 function M.handle()
