@@ -54,7 +54,7 @@ class Service:
         self.compartment = "ocid1.compartment.oc1..test"
         self.loop = asyncio.get_running_loop()
         self.catalog = Catalog(folder)
-        self.blobs = Blobs(os.path.join(folder, "blobs"))
+        self.blobs = Blobs(os.path.join(folder, "blobs"), self.catalog)
         self.clock, self.rules, self.journal = Clock(), Rules(), Journal(log_limit)
         self.settings = {**SETTINGS, **self.catalog.facts("setting")}
         self.keys = {key: auth.load_key(pem) for key, pem in self.catalog.facts("key").items()}

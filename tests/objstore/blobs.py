@@ -2,20 +2,24 @@
 """blobs.py - object bytes as files below the data folder; never a whole body in memory.
 
 A blob is written once under a fresh id and never changed. Objects refer to blobs by
-extents [blob id, size]; a blob being read is unlinked only when its last reader is done.
+extents [blob id, size]; a blob being read goes only when its last reader is done. Creating
+a file costs more than all the rest of a small put, so small blobs are rows of the catalog.
 """
 
 import contextlib
+import io
 import os
 import uuid
 from collections import Counter
 
 BLOCK = 256 * 1024
+ROW_MAX = 32 * 1024
+ROW = "row-"
 
 
 class Blobs:
-    def __init__(self, root):
-        self.root = root
+    def __init__(self, root, catalog):
+        self.root, self.catalog = root, catalog
         self.readers = Counter()
         self.doomed = set()
         for i in range(256):
@@ -29,8 +33,16 @@ class Blobs:
         blob = uuid.uuid4().hex
         return blob, open(self.path(blob), "xb", buffering=0)
 
+    def create_row(self, data):
+        """Id of a blob of at most ROW_MAX bytes."""
+        blob = ROW + uuid.uuid4().hex
+        self.catalog.put_bytes(blob, data)
+        return blob
+
     def link(self, blob):
         """A second name for the same bytes."""
+        if blob.startswith(ROW):
+            return self.create_row(self.catalog.bytes_of(blob))
         twin = uuid.uuid4().hex
         os.link(self.path(blob), self.path(twin))
         return twin
@@ -38,6 +50,9 @@ class Blobs:
     def remove(self, blob):
         if self.readers[blob]:
             self.doomed.add(blob)
+            return
+        if blob.startswith(ROW):
+            self.catalog.drop_bytes(blob)
             return
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(blob))
@@ -67,7 +82,7 @@ class Blobs:
                 self.remove(blob)
 
     def pieces(self, extents, start, length):
-        """(path, offset, count) of each file that holds some of the range."""
+        """(blob, offset, count) of each blob that holds some of the range."""
         for blob, size in extents:
             if length <= 0:
                 return
@@ -75,23 +90,34 @@ class Blobs:
                 start -= size
                 continue
             count = min(size - start, length)
-            yield self.path(blob), start, count
+            yield blob, start, count
             start, length = 0, length - count
 
     def blocks(self, extents, start, length, block=BLOCK):
         """The bytes of a range, a block at a time."""
-        for path, offset, count in self.pieces(extents, start, length):
-            with open(path, "rb", buffering=0) as file:
+        for blob, offset, count in self.pieces(extents, start, length):
+            with self.open(blob) as file:
                 file.seek(offset)
                 while count:
                     data = file.read(min(block, count))
                     if not data:
-                        raise OSError(f"blob {path} is too short")
+                        raise OSError(f"blob {blob} is too short")
                     count -= len(data)
                     yield data
 
+    def open(self, blob):
+        """The blob as a binary file; a real one unless it is a row."""
+        if blob.startswith(ROW):
+            return io.BytesIO(self.catalog.bytes_of(blob))
+        return open(self.path(blob), "rb", buffering=0)
+
     def flip(self, blob, offset):
         """Turns all bits of one stored byte over."""
+        if blob.startswith(ROW):
+            data = bytearray(self.catalog.bytes_of(blob))
+            data[offset] ^= 0xFF
+            self.catalog.put_bytes(blob, data)
+            return
         with open(self.path(blob), "r+b", buffering=0) as file:
             file.seek(offset)
             byte = file.read(1)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""catalog.py - everything the store knows except object bytes, in one SQLite file.
+"""catalog.py - everything the store knows except the bytes of larger objects, in one SQLite
+file.
 
 Rows carry their facts as a JSON document; only what is searched for is a column. Object
 names are blobs, so that SQLite orders them by their UTF-8 bytes. Single writer: the event
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS parts (upload TEXT, num INTEGER, doc TEXT NOT NULL,
     PRIMARY KEY (upload, num)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pars (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE,
     bucket TEXT, token TEXT UNIQUE, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS small (id TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (kind TEXT, key TEXT, doc TEXT NOT NULL,
     PRIMARY KEY (kind, key));
 """
@@ -172,6 +174,20 @@ class Catalog:
         """Whether there was one."""
         return self.db.execute("DELETE FROM pars WHERE bucket = ? AND id = ?",
                                (bucket, par_id)).rowcount > 0
+
+    # Small blobs; blobs.py decides which.
+
+    def put_bytes(self, blob, data):
+        self.db.execute("INSERT OR REPLACE INTO small VALUES (?, ?)", (blob, bytes(data)))
+
+    def bytes_of(self, blob):
+        row = self.db.execute("SELECT data FROM small WHERE id = ?", (blob,)).fetchone()
+        if row is None:
+            raise OSError(f"there is no blob {blob}")
+        return row[0]
+
+    def drop_bytes(self, blob):
+        self.db.execute("DELETE FROM small WHERE id = ?", (blob,))
 
     # Anything else that has a key: public keys, users, work requests, settings.
 

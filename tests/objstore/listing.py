@@ -44,19 +44,14 @@ class Window:
         return None if at < 0 else name[:at + 1]
 
 
-def _scan(store, bucket, low, high, limit):
-    if bucket.get("synthetic"):
-        return synthetic.scan(bucket, low, high, limit)
-    return store.catalog.scan(bucket["name"], low, high, limit)
-
-
 def _collect(store, bucket, window, limit):
     """(rows, prefixes, next name) of one page."""
     rows, prefixes, low = [], [], window.low
     while True:
         jumped = False
         want = limit + 1 - len(rows) - len(prefixes)
-        for name, doc in (found := list(_scan(store, bucket, low, window.high, want))):
+        for name, doc in (found := list(store.catalog.scan(
+                bucket["name"], low, window.high, want))):
             if len(rows) + len(prefixes) == limit:
                 return rows, prefixes, name
             group = window.group(name)
@@ -101,12 +96,15 @@ def shown(store, name, doc, fields):
 async def list_objects(store, call):
     bucket = buckets.require(store, call)
     window, limit, fields = Window(call), limit_of(call), wanted_fields(call)
+    if bucket.get("synthetic"):
+        body = synthetic.page(bucket, window.low, window.high, limit,
+                              lambda name, doc: shown(store, name, doc, fields))
+        return Answer(200, {"content-type": "application/json"}, body)
     rows, prefixes, following = _collect(store, bucket, window, limit)
     if fields == {"name"}:
         listed = [{"name": name.decode()} for name, _ in rows]
     else:
-        listed = [shown(store, name, doc if isinstance(doc, dict) else json.loads(doc), fields)
-                  for name, doc in rows]
+        listed = [shown(store, name, json.loads(doc), fields) for name, doc in rows]
     if following and call.plan and call.plan.find("repeat_prefix") and prefixes:
         last = prefixes[-1]
         if len(rows) + len(prefixes) > 1 and (not rows or rows[-1][0] < last):

@@ -4,8 +4,9 @@ bytes each, read-only. Nothing is stored; pages of their lists are cached."""
 
 import functools
 import hashlib
+import json
 import re
-import uuid
+import zlib
 from bisect import bisect_left
 
 from .checksum import b64
@@ -13,7 +14,6 @@ from .wire import ServiceError
 
 NAME = re.compile(r"v-(\d{1,9})x(\d{1,13})")
 FILLER = b"f" * (1 << 20)
-ETAGS = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 EPOCH = 1767225600.0  # 2026-01-01
 
 
@@ -54,9 +54,9 @@ def _md5(size):
     return b64(digest.digest())
 
 
-def _object(doc, name):
-    size = doc["synthetic"][1]
-    tag = str(uuid.uuid5(ETAGS, f"{doc['name']}/{name}"))
+def _object(doc, index):
+    count, size = doc["synthetic"]
+    tag = f"{zlib.crc32(doc['name'].encode()):08x}-{count & 0xffff:04x}-4000-8000-{index:012x}"
     return {"etag": tag, "version": tag, "size": size, "md5": _md5(size), "created": EPOCH,
             "modified": EPOCH, "tier": "Standard", "headers": {}, "meta": {}, "extents": [],
             "filler": True}
@@ -66,25 +66,32 @@ def find(doc, name):
     """An object's document, or None."""
     names, raw = Names(doc["synthetic"][0]), name.encode()
     at = bisect_left(names, raw)
-    return _object(doc, name) if at < len(names) and names[at] == raw else None
+    return _object(doc, at) if at < len(names) and names[at] == raw else None
 
 
 def scan(doc, low, high, limit):
-    """As Catalog.scan(), with documents instead of their text."""
+    """(name, document) of at most `limit` objects with low <= name < high."""
     names = Names(doc["synthetic"][0])
     first = bisect_left(names, low)
     last = len(names) if high is None else bisect_left(names, high)
-    return _page(doc["name"], first, min(last, first + limit), doc["synthetic"])
+    return [(names[i], _object(doc, i)) for i in range(first, min(last, first + limit))]
 
 
-_pages = {}
+def page(doc, low, high, limit, show):
+    """A page of ListObjects as JSON bytes, cached; show(name, document) is an entry of it."""
+    names = Names(doc["synthetic"][0])
+    first = bisect_left(names, low)
+    last = len(names) if high is None else bisect_left(names, high)
+    sample = json.dumps(show(names[0], _object(doc, 0))) if names.count else ""
+    return _page(doc["name"], names.count, first, min(last, first + limit), last, sample)
 
 
-def _page(name, first, last, counts):
-    key = (name, first, last)
-    if key not in _pages:
-        if len(_pages) > 256:
-            _pages.clear()
-        doc, names = {"name": name, "synthetic": counts}, Names(counts[0])
-        _pages[key] = [(names[i], _object(doc, names[i].decode())) for i in range(first, last)]
-    return _pages[key]
+@functools.lru_cache(maxsize=2000)
+def _page(bucket, count, first, end, last, sample):
+    """Entries differ from the sample (object 0) in the digits of name and tag only."""
+    names = Names(count)
+    name, tag = names[0].decode(), "-8000-000000000000"
+    listed = ",".join(sample.replace(name, names[i].decode()).replace(tag, f"-8000-{i:012x}")
+                      for i in range(first, end))
+    following = f',"nextStartWith":"{names[end].decode()}"' if end < last else ""
+    return f'{{"objects":[{listed}]{following}}}'.encode()

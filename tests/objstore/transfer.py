@@ -4,10 +4,12 @@
 receive() streams a request's body into a blob while hashing it; deliver() sends an answer.
 """
 
+import io
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from .blobs import ROW_MAX
 from .checksum import Digests
 from .wire import JSON_BODY_MAX, ServiceError, http_date
 
@@ -87,6 +89,18 @@ async def drop_body(call):
 async def receive(blobs, call, *algorithms):
     """Streams the body into a new blob; on any trouble the blob is gone again."""
     digests = Digests(*algorithms)
+    if call.length <= ROW_MAX:
+        data = b"".join([block async for block in body_blocks(call)])
+        digests.update(data)
+        blob, size = blobs.create_row(data), len(data)
+    else:
+        blob, size = await _receive_file(blobs, call, digests)
+    if call.plan and call.plan.arg("corrupt", "where") == "stored" and size:
+        blobs.flip(blob, call.plan.arg("corrupt", "offset", 0))
+    return Received(blob, size, digests.results(), [[blob, size]])
+
+
+async def _receive_file(blobs, call, digests):
     blob, file = blobs.create()
     size = 0
     try:
@@ -98,9 +112,7 @@ async def receive(blobs, call, *algorithms):
     except BaseException:
         blobs.remove(blob)
         raise
-    if call.plan and call.plan.arg("corrupt", "where") == "stored" and size:
-        blobs.flip(blob, call.plan.arg("corrupt", "offset", 0))
-    return Received(blob, size, digests.results(), [[blob, size]])
+    return blob, size
 
 
 async def deliver(store, call, answer):
@@ -142,12 +154,15 @@ async def _send_files(store, call, answer):
     response = _closing(call, web.StreamResponse(status=answer.status, headers=answer.headers))
     with store.blobs.reading(answer.extents):
         await response.prepare(request)
-        for path, offset, count in store.blobs.pieces(answer.extents, answer.start,
+        for blob, offset, count in store.blobs.pieces(answer.extents, answer.start,
                                                       answer.length):
-            with open(path, "rb") as file:
+            with store.blobs.open(blob) as file:
                 if request.transport is None:
                     raise ConnectionResetError("connection lost")
-                await store.loop.sendfile(request.transport, file, offset, count)
+                if isinstance(file, io.BytesIO):
+                    await response.write(file.getbuffer()[offset:offset + count])
+                else:
+                    await store.loop.sendfile(request.transport, file, offset, count)
             call.entry.sent += count
         await response.write_eof()
     return response
