@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * key.c - one private key: decoded, checked, named by its fingerprint; signs.
+ *
+ * Any thread. Used by creds.c and worker.c; start at key_load().
+ * Each signing thread has a seat with its own copy of the key, made when it first signs: a shared
+ * one has a lock around its blinding. Digest and context are set up once and used again.
+ */
+#include "signer/key.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct seat {
+    EVP_PKEY *own;
+    EVP_PKEY_CTX *sign;
+    EVP_MD_CTX *digest;
+};
+
+struct key {
+    atomic_uint refs;
+    unsigned bits;
+    char fingerprint[KEY_FINGERPRINT_SIZE];
+    EVP_PKEY *pkey;
+    EVP_MD *sha256;
+    pthread_mutex_t seating; /* pkey is copied by one thread at a time */
+    struct seat seat[KEY_SEATS];
+};
+
+struct pass {
+    const char *s;
+    size_t n;
+    int asked;
+};
+
+/* Never asks a terminal. */
+static int on_pass(char *buf, int size, int writing, void *arg)
+{
+    struct pass *p = arg;
+    (void)writing;
+    p->asked = 1;
+    if (!p->s || p->n > (size_t)size)
+        return -1;
+    memcpy(buf, p->s, p->n);
+    return (int)p->n;
+}
+
+static int is_public(const char *pem, size_t n)
+{
+    BIO *bio = BIO_new_mem_buf(pem, (int)n);
+    EVP_PKEY *pub = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+    int found = pub || memmem(pem, n, "-----BEGIN RSA PUBLIC KEY-----", 30) ||
+                (n > 4 && !memcmp(pem, "ssh-", 4));
+    EVP_PKEY_free(pub);
+    BIO_free(bio);
+    return found;
+}
+
+static int decode(const char *pem, size_t n, struct pass *pass, EVP_PKEY **ret, struct oc_err *err)
+{
+    BIO *bio = BIO_new_mem_buf(pem, (int)n);
+    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, on_pass, pass) : NULL;
+    BIO_free(bio);
+    int rc = 0;
+    if (pkey)
+        *ret = pkey;
+    else if (pass->asked && !pass->s)
+        rc = oc_fail(err, OCID_E_LOCKED, 0, "The provided key requires a passphrase.");
+    else if (is_public(pem, n))
+        rc = oc_fail(err, OCID_E_KEY, 0,
+                     "Authentication requires a private key, but a public key was provided.");
+    else
+        rc = oc_fail(err, OCID_E_KEY, 0,
+                     "The provided key is not a private key, or the provided passphrase is "
+                     "incorrect.");
+    ERR_clear_error();
+    return rc;
+}
+
+static int check_kind(struct key *k, struct oc_err *err)
+{
+    if (EVP_PKEY_get_base_id(k->pkey) != EVP_PKEY_RSA)
+        return oc_fail(err, OCID_E_KEY, 0, "The provided key is not an RSA key.");
+    k->bits = (unsigned)EVP_PKEY_get_bits(k->pkey);
+    if (k->bits < KEY_BITS_LEAST || k->bits > KEY_BITS_MOST)
+        return oc_fail(err, OCID_E_KEY, 0, "The provided key has %u bits; 2048 are usual.",
+                       k->bits);
+    return 0;
+}
+
+static void name_it(struct key *k)
+{
+    unsigned char *der = NULL, md[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    int len = i2d_PUBKEY(k->pkey, &der);
+    EVP_MD *md5 = EVP_MD_fetch(NULL, "MD5", "-fips");
+    if (len > 0 && md5 && EVP_Digest(der, (size_t)len, md, &n, md5, NULL))
+        for (unsigned i = 0; i < n && i < 16; i++)
+            snprintf(k->fingerprint + 3 * i, 4, i + 1 < n ? "%02x:" : "%02x", md[i]);
+    EVP_MD_free(md5);
+    OPENSSL_free(der);
+}
+
+static int take_seat(struct key *k, struct seat *s)
+{
+    pthread_mutex_lock(&k->seating);
+    s->own = EVP_PKEY_dup(k->pkey);
+    pthread_mutex_unlock(&k->seating);
+    s->sign = EVP_PKEY_CTX_new(s->own ? s->own : k->pkey, NULL);
+    s->digest = EVP_MD_CTX_new();
+    return s->sign && s->digest && EVP_PKEY_sign_init(s->sign) > 0 &&
+           EVP_PKEY_CTX_set_rsa_padding(s->sign, RSA_PKCS1_PADDING) > 0 &&
+           EVP_PKEY_CTX_set_signature_md(s->sign, k->sha256) > 0;
+}
+
+static void leave_seat(struct seat *s)
+{
+    EVP_PKEY_CTX_free(s->sign);
+    EVP_MD_CTX_free(s->digest);
+    EVP_PKEY_free(s->own);
+    *s = (struct seat){0};
+}
+
+static int digest(struct key *k, struct seat *s, const char *text, size_t n, unsigned char md[32])
+{
+    unsigned md_n = 0;
+    return EVP_DigestInit_ex2(s->digest, k->sha256, NULL) && EVP_DigestUpdate(s->digest, text, n) &&
+           EVP_DigestFinal_ex(s->digest, md, &md_n) && md_n == 32;
+}
+
+int key_sign(struct key *k, unsigned seat, const char *text, size_t n, unsigned char *out,
+             size_t *ret_n, struct oc_err *err)
+{
+    struct seat *s = &k->seat[seat];
+    unsigned char md[EVP_MAX_MD_SIZE];
+    *ret_n = KEY_SIGNATURE_MAX;
+    if ((s->sign || take_seat(k, s)) && digest(k, s, text, n, md) &&
+        EVP_PKEY_sign(s->sign, out, ret_n, md, 32) > 0)
+        return 0;
+    leave_seat(s);
+    ERR_clear_error();
+    return oc_fail(err, OCID_E_INTERNAL, 0, "libcrypto could not sign");
+}
+
+/* A key whose halves do not fit would give signatures that nobody accepts. */
+static int check_halves(struct key *k, struct oc_err *err)
+{
+    static const unsigned char md[32] = {1};
+    unsigned char sig[KEY_SIGNATURE_MAX];
+    size_t n = sizeof sig;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(k->pkey, NULL), *v = EVP_PKEY_CTX_new(k->pkey, NULL);
+    int good = c && v && EVP_PKEY_sign_init(c) > 0 && EVP_PKEY_verify_init(v) > 0 &&
+               EVP_PKEY_CTX_set_signature_md(c, k->sha256) > 0 &&
+               EVP_PKEY_CTX_set_signature_md(v, k->sha256) > 0 &&
+               EVP_PKEY_sign(c, sig, &n, md, sizeof md) > 0 &&
+               EVP_PKEY_verify(v, sig, n, md, sizeof md) == 1;
+    EVP_PKEY_CTX_free(c);
+    EVP_PKEY_CTX_free(v);
+    ERR_clear_error();
+    return good ? 0
+                : oc_fail(err, OCID_E_KEY, 0,
+                          "The provided key is damaged: its public and private halves do not fit.");
+}
+
+int key_load(const char *pem, size_t n, const char *pass, size_t pass_n, struct key **ret,
+             struct oc_err *err)
+{
+    struct pass p = {.s = pass && pass_n ? pass : NULL, .n = pass_n};
+    EVP_PKEY *pkey = NULL;
+    if (n > KEY_FILE_MAX)
+        return oc_fail(err, OCID_E_KEY, 0, "The key file is too large.");
+    int rc = decode(pem, n, &p, &pkey, err);
+    if (rc)
+        return rc;
+    struct key *k = calloc(1, sizeof *k);
+    if (!k)
+        abort();
+    atomic_init(&k->refs, 1);
+    pthread_mutex_init(&k->seating, NULL);
+    k->pkey = pkey;
+    k->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    rc = k->sha256 ? check_kind(k, err) : oc_fail(err, OCID_E_INTERNAL, 0, "no SHA-256");
+    if (!rc)
+        rc = check_halves(k, err);
+    if (rc) {
+        key_unref(k);
+        return rc;
+    }
+    name_it(k);
+    *ret = k;
+    return 0;
+}
+
+struct key *key_ref(struct key *k)
+{
+    atomic_fetch_add_explicit(&k->refs, 1, memory_order_relaxed);
+    return k;
+}
+
+void key_unref(struct key *k)
+{
+    if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (unsigned i = 0; i < KEY_SEATS; i++)
+        leave_seat(&k->seat[i]);
+    EVP_PKEY_free(k->pkey);
+    EVP_MD_free(k->sha256);
+    pthread_mutex_destroy(&k->seating);
+    free(k);
+}
+
+unsigned key_bits(const struct key *k)
+{
+    return k->bits;
+}
+
+const char *key_fingerprint(const struct key *k)
+{
+    return k->fingerprint;
+}
