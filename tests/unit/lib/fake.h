@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -162,6 +163,10 @@ static inline void fake_serve(struct fake *f)
 static inline void *fake_main(void *arg)
 {
     struct fake *f = arg;
+    sigset_t set; /* the library must do without: only our own thread may write to dead pipes */
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     while (fake_ready(f, f->listener)) {
         f->fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
         if (f->fd < 0)
