@@ -92,9 +92,10 @@ def parse_date(text):
         parsed = time.strptime(text, "%a, %d %b %Y %H:%M:%S GMT")
     except (TypeError, ValueError):
         raise refused(UNKNOWN) from None
-    if _DAYS[parsed.tm_wday] != text[:3]:
+    seconds = calendar.timegm(parsed)
+    if _DAYS[time.gmtime(seconds).tm_wday] != text[:3]:
         raise refused(UNKNOWN)
-    return calendar.timegm(parsed)
+    return seconds
 
 
 def check_date(headers, now):

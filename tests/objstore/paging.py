@@ -14,7 +14,7 @@ def limit_of(call):
     text = call.query.get("limit", str(PAGE_MAX))
     if not text.isdigit() or not 1 <= int(text) <= PAGE_MAX:
         raise invalid(f"The limit '{text}' is not between 1 and {PAGE_MAX}", "InvalidLimit")
-    ceiling = call.plan.arg("short_pages", "limit", 1) if call.plan else None
+    ceiling = call.plan.arg("short_pages", "limit") if call.plan else None
     return min(int(text), ceiling or PAGE_MAX)
 
 
