@@ -46,7 +46,7 @@ struct xfer_request {
     /* asked for */
     struct oci_request call; /* owned; finished by the owner after on_done */
     const char *base;        /* "https://host:port", before call.target; borrowed till on_done */
-    const char *profile;     /* whose key signs; borrowed till on_done */
+    const char *profile;     /* whose key signs, NULL: not signed; borrowed till on_done */
     const char *what;        /* "object 'b/o'", for sentences; borrowed till on_done */
     int if_absent;           /* for sentences: if-none-match was sent */
     enum body_from from;
@@ -59,10 +59,14 @@ struct xfer_request {
     int sum_first;            /* BODY_FILE: CRC32C before sending, and put it into the headers */
     int ranged;               /* refuse before its first byte whatever is not 206 (or 416) */
     uint64_t max_bytes_per_s; /* 0: no limit */
+    const char *key_id;       /* of a session: "ST$" and its token; NULL: the signer knows it.
+                                 Borrowed till on_done */
+    const char *obo_token;    /* delegation token, or NULL; borrowed till on_done */
     void *owner;
 
     /* read by any thread while it runs */
     _Atomic uint64_t bytes_moved; /* of the body, either direction */
+    _Atomic int cancelled;        /* engine_cancel()'s */
 
     /* answered */
     struct oci_reply reply;
@@ -88,7 +92,8 @@ struct engine_options {
     int sign_fd; /* vault's signing socket; owned from now on */
 };
 
-/* Starts the thread. on_done is called on the control loop, in batches as they come. */
+/* Starts the thread; its sign_fd is taken in any case. on_done is called on the control loop, in
+ * batches as they come. */
 int engine_open(uv_loop_t *control, const struct engine_options *opt,
                 void (*on_done)(struct xfer_request *r, void *arg), void *arg, struct engine **ret,
                 struct oc_err *err);
@@ -104,8 +109,15 @@ void engine_flush(struct engine *e);
 /* on_done follows soon with OCID_E_CANCELLED, unless the request ended before. */
 void engine_cancel(struct engine *e, struct xfer_request *r);
 
-/* New limits and addresses for requests from now on (reload). */
+/* New limits and addresses for requests from now on (reload); sign_fd and io_per_mount stay. */
 void engine_configure(struct engine *e, const struct engine_options *opt);
+
+/* The clock of that host (as in oci_request.host) is ahead of ours by so many seconds. A 401 about
+ * the clock teaches the engine by itself; the signer must be told by vault_offset() either way. */
+void engine_set_clock(struct engine *e, const char *host, int64_t offset_s);
+
+/* A new signer, after the old one has ended; sign_fd is owned from now on. */
+void engine_set_signer(struct engine *e, int sign_fd);
 
 struct engine_stats {
     uint64_t requests, bytes_up, bytes_down, connects;

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * room.h - what the files of the transfer thread share; nobody else includes it.
+ *
+ * Everything here belongs to the transfer thread, unless a comment says otherwise. Calls named
+ * job_ and body_ are made from the top of the loop, never from inside a callback of libcurl's, but
+ * for those that end in _cb.
+ */
+#ifndef XFER_ROOM_H
+#define XFER_ROOM_H
+
+#include <curl/curl.h>
+#include <openssl/evp.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "core/life.h"
+#include "core/mailbox.h"
+#include "core/mem.h"
+#include "core/work.h"
+#include "proto/buf.h"
+#include "vault/vault.h"
+#include "xfer/engine.h"
+
+enum {
+    SMALL_BODY = 64 * 1024,       /* read whole before it is sent */
+    BIG_BODY = 1024 * 1024,       /* worth large buffers of libcurl's */
+    IO_BYTES = 512 * 1024,        /* one read or write through the pool */
+    SUM_BYTES = 1024 * 1024,      /* one step of summing a file before it is sent */
+    SIGNED_FOR_MS = 2 * 60 * 1000 /* who waited longer for a connection is signed again */
+};
+
+/* One letter to the transfer thread that is not a request. */
+struct note {
+    struct mail mail;
+    enum note_kind {
+        NOTE_CANCEL,
+        NOTE_CLOCK,
+        NOTE_OPTIONS,
+        NOTE_SIGNER,
+        NOTE_FILE,
+        NOTE_CLOSE
+    } kind;
+    char *host; /* CLOCK */
+    int64_t offset_s;
+    struct settings *settings; /* OPTIONS */
+    int fd;                    /* SIGNER */
+    struct xfer_file *file;    /* FILE: close it in the pool */
+};
+
+/* struct engine_options, owned. */
+struct settings {
+    char *ca_file, *proxy, *no_proxy, *user_agent;
+    unsigned connect_seconds, stall_seconds, connections;
+};
+
+struct xfer_file {
+    atomic_uint n_refs;
+    int fd;
+    int slow; /* direct reads and writes may block for long: always the pool */
+    int calm; /* in memory: a plain read cannot block */
+    dev_t mount;
+    struct note farewell; /* its last way, to the pool */
+    struct work work;
+};
+
+/* A host whose clock differs from ours, or whose date text is kept for a second. */
+struct host {
+    char *name;
+    int64_t offset_s;
+    int64_t date_at; /* second that date is the text of */
+    char date[32];
+    struct host *next;
+};
+
+/* A socket that libcurl wants watched. One of a connection stays watched between two requests, so
+ * that the next one costs no system call; on_close_socket() ends it. */
+struct sock {
+    uv_poll_t poll;
+    struct engine *e;
+    int fd;
+    int ours;   /* opened by us: a connection, not an inner pair of libcurl's */
+    int want;   /* UV_ events that libcurl asks for, 0: none */
+    int events; /* that poll is started for */
+};
+
+/* An easy handle with its settled options; used again and again. */
+struct lane {
+    CURL *easy;
+    struct engine *e;
+    struct xfer_job *job; /* NULL: idle */
+    struct lane *next;    /* idle ones */
+    unsigned generation;  /* of the settings that were applied */
+    long buffer, upload_buffer;
+    uint64_t max_send, max_recv;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* A piece of file I/O in the pool. Its memory and its file live until the pool has let go, however
+ * soon the job ends. */
+struct body_io {
+    struct work work;
+    struct engine *e;
+    struct xfer_job *job; /* NULL: cancelled, nobody wants it */
+    struct xfer_file *file;
+    enum { IO_READ, IO_WRITE, IO_SUM } op;
+    uint64_t offset; /* absolute */
+    char *buf;       /* IO_BYTES */
+    size_t len;      /* READ, SUM: wanted; WRITE: filled */
+    size_t at;       /* of a finished READ: taken from it so far */
+
+    /* answered by the pool */
+    size_t done;
+    int sys;
+    uint32_t crc; /* SUM: goes on with this one */
+
+    struct body_io *next; /* spare ones */
+};
+
+enum move_state {
+    MOVE_QUEUED,  /* came in */
+    MOVE_READING, /* a small body, or the sum of a large one */
+    MOVE_SIGNING,
+    MOVE_READY,    /* signed, waits for a connection */
+    MOVE_RUNNING,  /* in libcurl */
+    MOVE_SETTLING, /* libcurl is done, the last bytes are on their way to the sink */
+    MOVE_ENDED,
+    N_MOVES
+};
+
+/* The engine's half of a request. */
+struct xfer_job {
+    struct engine *e;
+    struct xfer_request *r;
+    enum move_state state; /* job_enter() is the sole writer */
+    struct xfer_job *prev, *next;
+
+    /* signing, headers */
+    struct vault_ask ask;
+    struct oc_buf string, authorization, url;
+    struct curl_slist *lines; /* n_lines_max nodes, pointing to texts that others own */
+    size_t n_lines, n_lines_max;
+    char date[48], request_id[64], sum[40];
+    char host[WIRE_HOST_MAX + 16];
+    uint64_t signed_ms;
+    int n_signed;
+
+    /* in libcurl */
+    struct lane *lane;
+    uint64_t heard_ms; /* when bytes moved last */
+    int unsent;        /* bytes in the socket's queue at the last look */
+    int paused;        /* by a callback of ours; body_resume() goes on */
+    int headers_done;  /* of the final answer */
+    int to_error;      /* the body is an error's, it goes to memory */
+    int enough;        /* of such a body: the transfer was cut there */
+
+    /* body, either direction */
+    uint64_t at;    /* bytes passed */
+    uint64_t asked; /* of the source: bytes asked of the pool, at most one piece ahead */
+    uint32_t crc_first;
+    EVP_MD_CTX *md5;
+    int md5_on;
+    char *small; /* body of at most SMALL_BODY bytes */
+    size_t small_len, small_room;
+    struct body_io *busy;          /* in the pool */
+    struct body_io *have, *behind; /* read: being sent, and the one after it */
+    struct body_io *fill;          /* to be written: being filled */
+    size_t memory_room;
+
+    /* pipe */
+    int pipe_fd; /* a duplicate, -1: none yet */
+    int pipe_watched;
+    char *rest; /* what the pipe had no room for */
+    size_t rest_len, rest_at, rest_room;
+};
+
+struct engine {
+    uv_loop_t loop;
+    struct life life;
+    pthread_t thread;
+    struct mailbox inbox, notes;
+
+    /* control loop's */
+    struct mail_list posted;
+    struct mailbox results;
+    void (*on_done)(struct xfer_request *r, void *arg);
+    void *arg;
+    uv_loop_t *control;
+
+    /* transfer thread's */
+    int closing;
+    struct settings *settings;
+    unsigned generation;
+    struct vault_link *link;
+    struct work_gate *gate;
+    struct host *hosts;
+    struct xfer_job *queued, *ready, *active, *spare_jobs;
+    unsigned n_in[N_MOVES], n_spare_jobs;
+    struct body_io *spare_ios;
+    unsigned n_spare_ios;
+    struct mail_list done;
+    EVP_MD *md5;
+    CURLM *multi;
+    CURLSH *share;
+    struct lane *idle_lanes;
+    struct sock **socks; /* by descriptor */
+    int n_socks;
+    uv_timer_t timer; /* libcurl's */
+    uv_timer_t tick;  /* looks for stalls while something runs */
+    uv_prepare_t flush;
+    uv_poll_t pipes; /* an epoll of pipes that are full: nobody's flags are touched */
+    int pipes_fd;
+
+    /* any thread's */
+    _Atomic uint64_t n_requests, bytes_up, bytes_down, n_connects;
+};
+
+/* ---- engine.c ---- */
+
+/* Starts what may be started: prepares requests that wait, gives connections to ready ones. */
+void engine_pump(struct engine *e);
+
+/* Ends the requests of all transfers that libcurl has finished. */
+void engine_drain(struct engine *e);
+
+/* Runs the rest of closing once the pool has let go. */
+void engine_try_shut(struct engine *e);
+
+struct host *engine_host(struct engine *e, const char *name);
+
+/* Milliseconds of the loop's clock, seconds of the wall's. */
+uint64_t engine_now_ms(const struct engine *e);
+int64_t engine_now_s(void);
+
+/* ---- sockets.c ---- */
+
+void sockets_setup(struct engine *e);
+curl_socket_t on_open_socket_cb(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
+int on_close_socket_cb(void *arg, curl_socket_t fd);
+
+/* ---- request.c ---- */
+
+const char *job_what(const struct xfer_job *j);
+
+/* Our own verdict, as oc_fail(); the first one stays. */
+void job_fail(struct xfer_job *j, int code, int sys, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+void job_new(struct engine *e, struct xfer_request *r);
+void job_free(struct xfer_job *j);
+void job_prepare(struct xfer_job *j);
+void job_sign(struct xfer_job *j);
+void job_launch(struct xfer_job *j);
+void job_cancel(struct xfer_job *j);
+
+/* libcurl is done with it, or is told to be: takes it from there, judges, settles. */
+void job_finish(struct xfer_job *j, CURLcode rc);
+
+/* Ends with the verdict in r->err, after the sink has taken what is on its way to it. */
+void job_settle(struct xfer_job *j);
+int job_stalled(struct xfer_job *j, uint64_t now_ms);
+void lane_free(struct lane *l);
+
+/* ---- body.c: the source, and the sums ---- */
+
+/* Each leads to job_sign() or, with a verdict, to job_settle(). */
+void body_read_small(struct xfer_job *j);
+void body_sum_first(struct xfer_job *j);
+
+void body_sum_start(struct xfer_job *j);
+void body_sum(struct xfer_job *j, const void *bytes, size_t n);
+void body_sum_end(struct xfer_job *j);
+size_t on_read_cb(char *to, size_t size, size_t n, void *arg);
+int on_seek_cb(void *arg, curl_off_t offset, int origin);
+
+/* The pool is done with a piece that the job still wants. */
+void body_on_read(struct xfer_job *j, struct body_io *io);
+
+/* Goes on with a paused transfer. */
+void body_resume(struct xfer_job *j);
+
+/* Lets go of everything of the body's but the answers; pool work goes on without the job. */
+void body_drop(struct xfer_job *j);
+
+/* ---- sink.c ---- */
+
+size_t on_write_cb(char *bytes, size_t size, size_t n, void *arg);
+void sink_on_written(struct xfer_job *j, struct body_io *io);
+void sink_on_pipes(uv_poll_t *p, int status, int events);
+void sink_drop(struct xfer_job *j);
+
+/* 1: the sink has all; 0: it will call job_settle() when that is so. With a verdict only what runs
+ * in the pool is waited for. */
+int sink_flush(struct xfer_job *j);
+
+/* ---- io.c ---- */
+
+struct body_io *io_get(struct engine *e);
+void io_put(struct body_io *io);
+
+/* Hands io to the pool: job->busy until its end. */
+void io_submit(struct xfer_job *j, struct body_io *io);
+void io_spare_free(struct engine *e);
+
+/* Where the last references of slow files go to be closed; NULL: nowhere. Any thread. */
+void file_set_closer(struct engine *e);
+void file_close_in_pool(struct engine *e, struct xfer_file *f);
+
+#endif
