@@ -270,7 +270,6 @@ class Store:
         return json.loads(data) if data else None
 
 
-
 def _package_home():
     return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -191,7 +191,8 @@ async def info(store, call):
 
 async def set_archival(store, call):
     doc, state, now = _document(store, call), call.json()["state"], store.now()
-    times = {"Archived": None, "Restoring": (now + FAR, now + 2 * FAR), "Restored": (now, now + FAR)}
+    times = {"Archived": None, "Restoring": (now + FAR, now + 2 * FAR),
+             "Restored": (now, now + FAR)}
     if state not in times:
         raise ValueError(f"no such state: {state}")
     doc["tier"] = "Archive"

@@ -13,7 +13,7 @@ FILTERS = ("op", "bucket", "object")
 class Entry:
     __slots__ = ("seq", "time", "started", "op", "method", "target", "bucket", "object",
                  "upload", "part", "auth", "headers", "peer", "status", "code", "received",
-                 "sent", "seconds", "done", "faults", "raw")
+                 "sent", "seconds", "done", "faults")
 
     def __init__(self, seq, call, peer):
         self.seq, self.time, self.started = seq, time.time(), time.monotonic()

@@ -160,5 +160,4 @@ def _versions_answer(items, prefixes, headers):
                        headers=headers)
 
 
-
 OPERATIONS = {"ListObjects": list_objects, "ListObjectVersions": list_object_versions}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""conftest.py - Oracle's SDK and CLI, unpatched, against one test store per module, first on http, then on
-https; requests finds the store's CA by REQUESTS_CA_BUNDLE."""
+"""conftest.py - Oracle's SDK and CLI, unpatched, against one test store per module, first on
+http, then on https; requests finds the store's CA by REQUESTS_CA_BUNDLE."""
 
 import os
 import sys

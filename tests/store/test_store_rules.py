@@ -245,6 +245,34 @@ def test_algorithm_of_a_part(raw, bucket):
                   opc_content_sha256=checksum.b64(b"0" * 32)), 400, "UnmatchedContentSHA256")
 
 
+@pytest.mark.parametrize("size", [10_000, 40_000])
+def test_object_of_many_parts(raw, bucket, size):
+    """Small parts are kept elsewhere than large ones; readers must not notice."""
+    bodies = [os.urandom(size) for _ in range(20)]
+    upload = begin(raw, bucket)
+    etags = {n: part(raw, bucket, upload, n, body).headers["etag"]
+             for n, body in enumerate(bodies, 1)}
+    assert commit(raw, bucket, upload, etags).status == 200
+    whole = b"".join(bodies)
+    assert raw.call("GET", f"{bucket}/o/o").body == whole
+    span = {"range": f"bytes={size - 1}-{19 * size}"}
+    assert raw.call("GET", f"{bucket}/o/o", extra=span).body == whole[size - 1:19 * size + 1]
+
+
+@pytest.mark.timeout(180)
+def test_ten_thousand_parts(raw, bucket):
+    upload = begin(raw, bucket, extra={"opc-checksum-algorithm": "CRC32C"})
+    etags = {n: part(raw, bucket, upload, n, b"%d" % n).headers["etag"]
+             for n in range(1, 10001)}
+    whole = b"".join(b"%d" % n for n in range(1, 10001))
+    done = commit(raw, bucket, upload, etags)
+    digests = checksum.Digests("crc32c")
+    digests.update(whole)
+    assert done.headers["opc-content-crc32c"] == digests.results()["crc32c"]
+    assert done.headers["opc-multipart-md5"].endswith("-10000")
+    assert raw.call("GET", f"{bucket}/o/o").body == whole
+
+
 def test_pages_of_uploads_and_parts(raw, bucket):
     uploads = [begin(raw, bucket, f"o{i}") for i in range(5)] + [begin(raw, bucket)]
     for number in (1, 5, 9):
