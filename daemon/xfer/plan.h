@@ -5,7 +5,8 @@
  * Pure: no clock, no I/O, no allocation after init. A planner proposes steps; who drives it (jobs)
  * carries each out and reports its end, in any order. Nothing is decided by the driver but when.
  * Planners know no errors but "it worked", "this step again" and "the transfer has failed": the
- * driver has the error's retry rule, keeps the delay, and says AGAIN for a step to be repeated.
+ * driver has the error's retry rule, keeps the delay, and says AGAIN for a step to be repeated. A
+ * planner starts over by itself five times; then it is STEP_FAILED, whatever the driver knows of.
  */
 #ifndef XFER_PLAN_H
 #define XFER_PLAN_H
@@ -23,14 +24,15 @@ enum step_kind {
     STEP_VERIFY,  /* get: read the part file and sum it as MD5 */
     STEP_PUBLISH, /* get: fsync, link or rename into place, fsync the directory */
     STEP_DONE,    /* the transfer has succeeded */
-    STEP_FAILED,  /* the driver's error stands; what had to be cleaned up has been */
+    STEP_FAILED,  /* for good, with the driver's last error; what had to be cleaned up has been */
 };
 
 enum step_op {
     OP_NONE,
     OP_PUT,        /* the whole object */
     OP_CREATE,     /* start of a multipart upload */
-    OP_LIST_PARTS, /* which parts the service has: one page (page_no counts from 0) */
+    OP_LIST_PARTS, /* which parts the service has; AGAIN also asks for the next page, OK was the
+                      last */
     OP_PART,
     OP_COMMIT,
     OP_HEAD,  /* put: did a commit (or a put) whose answer was lost succeed? get: the size */
@@ -50,8 +52,11 @@ enum step_end {
     STEP_AGAIN, /* it failed, and may be tried again */
     STEP_LOST, /* COMMIT, PUT: the answer was lost, or a repeat was told that it is there already */
     STEP_FATAL,     /* it failed for good: the transfer fails */
-    STEP_NO_UPLOAD, /* PART, COMMIT, LIST_PARTS: the service does not know the upload (any more) */
-    STEP_CHANGED,   /* RANGE: 412, the object is another one now: start over with a new pin */
+    STEP_NO_UPLOAD, /* PART, COMMIT, LIST_PARTS: the service does not know the upload (any more);
+                       HEAD: what is there is not ours, or nothing is */
+    STEP_CHANGED,   /* get, any step: the object is another one now (412), the part file is not what
+                       it was, or the sum is wrong: start over. COMMIT: the service refuses the parts
+                       as named, but knows the upload: list them again, send what is missing */
 };
 
 /* ---- put ---- */
@@ -73,7 +78,8 @@ int xfer_put_new(uint64_t size, const struct put_limits *limits, struct xfer_put
 /* The rest of one that was interrupted, from its row: phase, part size and whether an upload id is
  * known; then each part that the database holds, before the first step. Parts the database has and
  * the service does not list with the same etag are sent again. An intent without an id starts
- * anew. */
+ * anew. With a commit that may have got through, HEAD comes first.
+ * SAVE in phase PUT_INTENT: an older upload is gone, and the rows of its parts with it. */
 int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
                     struct xfer_put **ret, struct oc_err *err);
 void xfer_put_have(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const char *etag,
@@ -84,11 +90,12 @@ void xfer_put_free(struct xfer_put *p);
 void xfer_put_next(struct xfer_put *p, struct xfer_step *ret);
 
 /* How a step ended. For PART and STEP_OK: etag and CRC32C of the part (as summed from the bytes
- * sent). */
+ * sent); its row is posted before the next SAVE. For PUT: the CRC32C of the body, if it was sent.
+ */
 void xfer_put_end(struct xfer_put *p, const struct xfer_step *s, enum step_end how,
                   const char *etag, uint32_t crc32c);
 
-/* LIST_PARTS: one part that the service has; last_page ends it by xfer_put_end(). */
+/* LIST_PARTS: one part that the service has, before xfer_put_end(). */
 void xfer_put_listed(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const char *etag);
 
 /* Cancelled or failed from outside (source changed, timeout): no new parts; ABORT follows once
@@ -99,7 +106,7 @@ struct put_facts {
     int phase, multipart;
     uint64_t size, part_bytes, bytes_done;
     uint32_t n_parts, n_done, n_inflight;
-    uint32_t crc32c; /* of the whole object, once all parts are done */
+    uint32_t crc32c; /* of the whole object, once all parts are done, or the one body was sent */
 };
 void xfer_put_facts(const struct xfer_put *p, struct put_facts *ret);
 
@@ -112,11 +119,14 @@ enum get_phase { GET_NEW, GET_OPEN, GET_VERIFYING, GET_PUBLISHING };
 
 struct xfer_get;
 
-/* A new get; the first range tells size and etag. */
+/* A new get; the first range tells size and etag. part_bytes 0: 32 MiB; at least 64 KiB.
+ * An object of one part needs no row. A SAVE in phase GET_NEW takes back what a row has said, and
+ * the rows of the parts: what they tell of is overwritten from then on. */
 int xfer_get_new(uint64_t part_bytes, struct xfer_get **ret, struct oc_err *err);
 
-/* The rest of an interrupted one: size and part size of its row; then the parts that are on disk
- * (their CRC32C checked again by the driver). */
+/* The rest of an interrupted one: size and part size of its row; then, before the first step, the
+ * parts that are on disk (their CRC32C checked again by the driver). Size 0: the row had been taken
+ * back. OCID_E_TOO_LARGE: over a million parts. */
 int xfer_get_resume(uint64_t size, uint64_t part_bytes, struct xfer_get **ret, struct oc_err *err);
 void xfer_get_have(struct xfer_get *g, uint32_t part_no, uint64_t bytes, uint32_t crc32c);
 void xfer_get_free(struct xfer_get *g);
@@ -124,8 +134,10 @@ void xfer_get_next(struct xfer_get *g, struct xfer_step *ret);
 
 /* The first range has answered: size of the object (0: empty, 416), before xfer_get_end(). The
  * bytes of that first range count when it ends. need_md5: there is a content-md5 and no CRC32C, so
- * STEP_VERIFY is wanted unless the one range was the whole object (its MD5 is known already). */
-void xfer_get_sized(struct xfer_get *g, uint64_t size, int need_md5);
+ * STEP_VERIFY is wanted unless the one range was the whole object (its MD5 is known already). After
+ * a resume it sets need_md5 only. 0, or OCID_E_TOO_LARGE: over a million parts; the get has failed.
+ */
+int xfer_get_sized(struct xfer_get *g, uint64_t size, int need_md5);
 void xfer_get_end(struct xfer_get *g, const struct xfer_step *s, enum step_end how,
                   uint32_t crc32c);
 void xfer_get_stop(struct xfer_get *g);
