@@ -227,21 +227,33 @@ static void on_answers(void *owner, struct mail_list *batch)
     }
 }
 
-void store_post(struct store *s, struct store_op *op)
+static void clear_results(struct store_op *op)
 {
     oc_err_clear(&op->err);
-    if (rows_has_results(op)) {
-        store_op_fini(op);
-        op->jobs = NULL;
-        op->parts = NULL;
-        op->n = 0;
-    }
-    if (s->closing) {
-        oc_fail(&op->err, OCID_E_STOPPING, 0, "the queue is closed");
-        mailbox_post(&s->answers, &op->mail);
+    if (!rows_has_results(op))
         return;
+    store_op_fini(op);
+    op->jobs = NULL;
+    op->parts = NULL;
+    op->n = 0;
+}
+
+void store_post(struct store *s, struct store_op *op)
+{
+    struct mail_list one;
+    mail_list_init(&one);
+    mail_list_add(&one, &op->mail);
+    store_post_all(s, &one);
+}
+
+void store_post_all(struct store *s, struct mail_list *ops)
+{
+    for (struct mail *m = ops->head; m; m = m->next) {
+        clear_results(op_of(m));
+        if (s->closing)
+            oc_fail(&op_of(m)->err, OCID_E_STOPPING, 0, "the queue is closed");
     }
-    mailbox_post(&s->posts, &op->mail);
+    mailbox_post_all(s->closing ? &s->answers : &s->posts, ops);
 }
 
 const char *store_uuid(const struct store *s)

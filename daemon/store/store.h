@@ -132,6 +132,9 @@ int store_load(struct store *s, const struct store_loader *to, struct oc_err *er
 /* Posts one operation; what gathers while the thread commits goes into the next commit. */
 void store_post(struct store *s, struct store_op *op);
 
+/* Posts several that belong into one commit (their mails, in order); *ops is empty afterwards. */
+void store_post_all(struct store *s, struct mail_list *ops);
+
 /* Frees the results of a read or a prune; the op itself is the asker's. */
 void store_op_fini(struct store_op *op);
 
