@@ -48,6 +48,12 @@ size_t oc_utf8_len(const char *in, size_t n)
 int oc_utf8_valid(const char *in, size_t n)
 {
     for (size_t at = 0; at < n;) {
+        uint64_t word; /* eight bytes of ASCII at a time: most names are nothing else */
+        if (n - at >= sizeof word && (memcpy(&word, in + at, sizeof word), 1) &&
+            !(word & 0x8080808080808080u)) {
+            at += sizeof word;
+            continue;
+        }
         size_t len = oc_utf8_len(in + at, n - at);
         if (!len)
             return 0;
@@ -60,7 +66,8 @@ int oc_utf8_valid(const char *in, size_t n)
 static int is_control(const char *in, size_t len)
 {
     unsigned char c = (unsigned char)in[0];
-    return (len == 1 && (c < 0x20 || c == 0x7f)) || (len == 2 && c == 0xc2 && (in[1] & 0xe0) == 0x80);
+    return (len == 1 && (c < 0x20 || c == 0x7f)) ||
+           (len == 2 && c == 0xc2 && (in[1] & 0xe0) == 0x80);
 }
 
 size_t oc_text_escape(const char *in, size_t n, char *out, size_t size)
