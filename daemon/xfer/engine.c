@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -221,6 +222,7 @@ static void on_requests(void *owner, struct mail_list *batch)
     take_notes(e, &notes);
     for (struct mail *m; (m = mail_list_pop(batch));)
         job_new(e, OC_OWNER(m, struct xfer_request, mail));
+    cancel_marked(e->queued); /* whose note came before them */
     engine_pump(e);
 }
 
@@ -295,9 +297,10 @@ static void *thread_main(void *arg)
     pthread_setname_np(pthread_self(), "ocid-xfer");
     pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
     uv_run(&e->loop, UV_RUN_DEFAULT);
-    int rc = uv_loop_close(&e->loop);
-    assert(rc == 0);
-    (void)rc;
+    if (uv_loop_close(&e->loop) < 0) {
+        uv_print_all_handles(&e->loop, stderr);
+        assert(!"a handle of the transfer thread is still open");
+    }
     return NULL;
 }
 
@@ -504,4 +507,15 @@ void engine_close(struct engine *e)
     if (!joined)
         e->results.on_closed = NULL; /* the thread still has it */
     mailbox_close(&e->results);
+}
+
+void xfer_request_fini(struct xfer_request *r)
+{
+    oci_request_fini(&r->call);
+    oci_reply_fini(&r->reply);
+    if (r->file)
+        xfer_file_unref(r->file);
+    free(r->reply_body);
+    r->file = NULL;
+    r->reply_body = NULL;
 }

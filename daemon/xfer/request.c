@@ -24,6 +24,7 @@
 #include "xfer/room.h"
 
 enum { SPARE_JOBS = 128, KEEP_BYTES = 16 * 1024, URL_MAX = 64 * 1024 };
+enum { TOO_LARGE = 100 }; /* CURLE_TOO_LARGE of libcurl 8.6 and newer */
 
 /* ---- states ---- */
 
@@ -375,6 +376,7 @@ static int headers_end(struct xfer_job *j)
     if (r->reply.status < 200)
         return 1;
     j->headers_done = 1;
+    sockets_keep(j->lane);
     if (r->reply.date)
         r->server_date_offset_s = (int64_t)r->reply.date - engine_now_s();
     j->to_error = !oci_status_ok(r->reply.status);
@@ -501,6 +503,8 @@ void job_finish(struct xfer_job *j, CURLcode rc)
     /* An error that was read in full counts more than the connection's end behind it. */
     if (j->enough || (rc == CURLE_SEND_ERROR && j->to_error))
         rc = CURLE_OK;
+    if (rc == CURLE_OUT_OF_MEMORY || (int)rc == TOO_LARGE) /* libcurl's ceiling, not memory's end */
+        refuse(j, "with a header line that is too long");
     enum oci_net net = rc ? net_of(l->easy, rc) : OCI_NET_OK;
     const char *detail = *l->error ? l->error : curl_easy_strerror(rc);
     if (!r->err.code && (rc || j->to_error))

@@ -74,12 +74,12 @@ struct host {
 };
 
 /* A socket that libcurl wants watched. One of a connection stays watched between two requests, so
- * that the next one costs no system call; on_close_socket() ends it. */
+ * that the next one costs no system call. */
 struct sock {
     uv_poll_t poll;
     struct engine *e;
     int fd;
-    int ours;   /* opened by us: a connection, not an inner pair of libcurl's */
+    int kept;   /* a connection that has answered: on_close_socket_cb() ends it */
     int want;   /* UV_ events that libcurl asks for, 0: none */
     int events; /* that poll is started for */
 };
@@ -237,6 +237,9 @@ int64_t engine_now_s(void);
 void sockets_setup(struct engine *e);
 curl_socket_t on_open_socket_cb(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 int on_close_socket_cb(void *arg, curl_socket_t fd);
+
+/* The connection of that transfer has answered. */
+void sockets_keep(struct lane *l);
 
 /* ---- request.c ---- */
 

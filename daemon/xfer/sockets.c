@@ -3,9 +3,10 @@
  * sockets.c - libcurl's sockets and timer on the uv loop.
  *
  * Transfer thread. libcurl asks for a socket when a request begins and lets go of it when the
- * request ends, though the connection stays. Connections are opened and closed by functions of
- * ours, so their poll handles live as long as they do: a request on a kept connection makes no
- * epoll call at all. Sockets of libcurl's own (its resolver's) are closed when it lets go.
+ * request ends, though the connection stays. Once a connection has answered, its poll handle lives
+ * as long as it does (a function of ours closes it): a request on a kept connection makes no epoll
+ * call at all. Before that, and for sockets of its resolver's, the handle closes when libcurl lets
+ * go: it closes those by itself, without telling.
  * The timer callback only arms a timer; removal of an unknown socket is normal.
  */
 #include <arpa/inet.h>
@@ -86,7 +87,7 @@ static int on_socket_cb(CURL *easy, curl_socket_t fd, int what, void *arg, void 
         if (!s)
             return 0;
         s->want = 0;
-        if (!s->ours || e->closing)
+        if (!s->kept || e->closing)
             sock_close(s);
         return 0;
     }
@@ -127,14 +128,21 @@ curl_socket_t on_open_socket_cb(void *arg, curlsocktype purpose, struct curl_soc
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    struct sock *s = sock_new(e, fd);
-    if (!s) {
-        close(fd);
-        return CURL_SOCKET_BAD;
-    }
-    s->ours = 1;
     atomic_fetch_add_explicit(&e->n_connects, 1, memory_order_relaxed);
     return fd;
+}
+
+void sockets_keep(struct lane *l)
+{
+    long n_new = 0;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    curl_easy_getinfo(l->easy, CURLINFO_NUM_CONNECTS, &n_new);
+    if (!n_new)
+        return; /* marked already */
+    curl_easy_getinfo(l->easy, CURLINFO_ACTIVESOCKET, &fd);
+    struct sock *s = sock_find(l->e, fd);
+    if (s)
+        s->kept = 1;
 }
 
 int on_close_socket_cb(void *arg, curl_socket_t fd)

@@ -344,7 +344,7 @@ static void test_headers(void **state)
     const char *length = strcasestr(head, "content-length");
     assert_null(strcasestr(length + 1, "content-length"));
     char want[128];
-    snprintf(want, sizeof want, "date: %s\n", kit_header(head, "date"));
+    snprintf(want, sizeof want, "date: %.40s\n", kit_header(head, "date"));
     assert_non_null(strstr(g.signer.string, want));
     ask_fini(&a);
     xfer_file_unref(f);
