@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""_model.py - what jobs are made of: options, states, rows. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from . import errors
+from ._tables import MESSAGES
+
+if TYPE_CHECKING:
+    from .client import Job
+
+FINAL = frozenset({"done", "failed", "cancelled"})
+
+
+class JobOptions(TypedDict, total=False):
+    """What every job can have."""
+
+    profile: str  # of ~/.oci/config; else the daemon's default
+    priority: int  # 0 to 9, higher first
+    label: str  # free text for people
+    set: int | Job  # the set that it joins
+    after: Sequence[int | Job]  # jobs that must be done first
+    key: str  # idempotency: the same key twice is one job
+    timeout: float  # seconds until the job fails by itself
+
+
+class PutOptions(JobOptions, total=False):
+    content_type: str
+    content_encoding: str
+    content_language: str
+    content_disposition: str
+    cache_control: str
+    storage_tier: str
+    metadata: Mapping[str, str]
+    if_match: str
+    if_absent: bool
+    part_bytes: int
+
+
+class GetOptions(JobOptions, total=False):
+    version_id: str
+    if_match: str
+
+
+class ListOptions(JobOptions, total=False):
+    delimiter: str
+    start: str
+    end: str
+    fields: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended, or what it has learnt so far."""
+
+    error: str = ""
+    text: str = ""
+    http_status: int = 0
+    service_code: str = ""
+    request_id: str = ""
+    etag: str = ""
+    version_id: str = ""
+    verified: str = "none"
+    bytes: int = 0
+    result: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Status:
+    """One job as it stands. Times are milliseconds since 1970, sizes bytes; None: not told."""
+
+    id: int
+    state: str
+    why: str = "none"
+    seq: int = 0
+    created_at: int | None = None
+    ended_at: int | None = None
+    retry_at: int | None = None
+    tries: int = 0
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    parts_done: int = 0
+    parts_total: int | None = None
+    n_total: int = 0
+    n_done: int = 0
+    n_failed: int = 0
+    n_cancelled: int = 0
+    sealed: bool = False
+    job: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Outcome = Outcome()
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+    def error(self) -> errors.OcidError | None:
+        """Why it did not end well; None for jobs that are done, or have not ended."""
+        out = self.outcome
+        if self.state == "cancelled":
+            return errors.Cancelled(f"job {self.id} was cancelled")
+        if self.state != "failed":
+            return None
+        return errors.from_map({"code": out.error, "text": out.text,
+                                "http_status": out.http_status,
+                                "service_code": out.service_code, "request_id": out.request_id})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a listing: an object, a bucket, or (`prefix`) what many names have in common."""
+
+    name: str = ""
+    prefix: str = ""
+    size: int | None = None
+    etag: str = ""
+    md5: str = ""
+    time_created: str = ""
+    time_modified: str = ""
+    storage_tier: str = ""
+    archival_state: str = ""
+
+
+@dataclass(frozen=True)
+class Ack:
+    """What became of one job that was acted on; `error` is None if it was."""
+
+    id: int
+    state: str = ""
+    error: errors.OcidError | None = None
+
+
+_KNOWN = {name: frozenset(f.name for f in fields) for name, fields in MESSAGES.items()}
+
+
+def _known(message: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the fields of a newer daemon."""
+    return {name: value for name, value in found.items() if name in _KNOWN[message]}
+
+
+def status_from(found: Mapping[str, Any]) -> Status:
+    values = _known("status", found)
+    values["outcome"] = Outcome(**_known("outcome", values.get("outcome") or {}))
+    return Status(**values)
+
+
+def row_from(found: Mapping[str, Any]) -> Row:
+    values = _known("row", found)
+    values.pop("end", None)
+    return Row(**values)
+
+
+def ack_from(found: Mapping[str, Any]) -> Ack:
+    error = found.get("error")
+    return Ack(int(found["id"]), str(found.get("state", "")),
+               errors.from_map(error) if error else None)
