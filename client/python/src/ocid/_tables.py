@@ -127,6 +127,7 @@ ERRORS: dict[str, Error] = {
     "file": Error(-43, "cured", 1, "the source file is not there"),
     "space": Error(-44, "cured", 1, "no space is left"),
     "destination": Error(-45, "cured", 1, "the destination cannot be written"),
+    "some_failed": Error(-46, "never", 8, "some of several jobs have failed"),
 }
 
 MESSAGES: dict[str, tuple[Field, ...]] = {
