@@ -370,7 +370,8 @@ static int submit(struct ocid *c, const struct ocid_job *jobs, size_t n, int64_t
 {
     size_t at = 0, end;
     int rc = check_jobs(c, jobs, n);
-    memset(ids, 0, n * sizeof *ids);
+    if (n)
+        memset(ids, 0, n * sizeof *ids);
     for (; !rc && at < n; at += rc ? 0 : end)
         rc = submit_slice(c, lib_job_at(jobs, at), n - at, deadline, ids + at, &end);
     if (rc && at && c->failure.index >= 0)

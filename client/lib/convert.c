@@ -234,6 +234,8 @@ static void job_out(const struct ocid_job *in, struct ocp_job *out)
     SET_NUM(set, in->set, in->set);
     SET_STR(key, in->key);
     SET_NUM(timeout_ms, in->timeout_ms, in->timeout_ms);
+    SET_NUM(below, in->below, in->below);
+    SET_STR(version_id, in->version_id);
 }
 
 /* Metadata, then ids, one behind the other in b->lists. */
@@ -365,6 +367,8 @@ static int job_in(struct lib_arena *a, const struct ocp_span *span, const struct
     out->set = j.set;
     out->key = copy(a, j.key, &oom);
     out->timeout_ms = j.timeout_ms;
+    out->below = j.below;
+    out->version_id = copy(a, j.version_id, &oom);
     uint64_t *after = lib_alloc(a, (j.after.count + 1) * sizeof *after);
     struct ocp_iter it = {0};
     while (after && ocp_next_u64(&j.after, &it, &after[out->n_after]))

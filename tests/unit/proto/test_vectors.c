@@ -18,7 +18,7 @@
 
 static struct oc_buf load(const char *dir, const char *name)
 {
-    char path[4096], *to;
+    char path[8192], *to;
     struct oc_buf b;
     snprintf(path, sizeof path, "%s/%s", dir, name);
     oc_buf_init(&b, OCP_MAX_FRAME + 5);
