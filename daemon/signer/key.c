@@ -55,7 +55,8 @@ static int on_pass(char *buf, int size, int writing, void *arg)
 static int is_public(const char *pem, size_t n)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)n);
-    EVP_PKEY *pub = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+    struct pass none = {.s = NULL};
+    EVP_PKEY *pub = bio ? PEM_read_bio_PUBKEY(bio, NULL, on_pass, &none) : NULL;
     int found = pub || memmem(pem, n, "-----BEGIN RSA PUBLIC KEY-----", 30) ||
                 (n > 4 && !memcmp(pem, "ssh-", 4));
     EVP_PKEY_free(pub);

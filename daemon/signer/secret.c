@@ -113,7 +113,7 @@ static int open_regular(const char *path, off_t max, off_t *size, struct oc_err 
 
 int secret_read(const char *path, size_t max, char **ret, size_t *n, struct oc_err *err)
 {
-    off_t size;
+    off_t size = 0;
     int fd = open_regular(path, (off_t)max, &size, err);
     if (fd < 0)
         return fd;

@@ -22,6 +22,7 @@ struct slot {
     struct vault_ask *ask; /* NULL: free, or cancelled while it was on its way */
     uint32_t turn;         /* upper half of the tag: a late reply never meets a later ask */
     uint32_t next_free;
+    int taken;
 };
 
 struct vault_link {
@@ -69,12 +70,14 @@ static uint32_t slot_take(struct vault_link *l, struct vault_ask *ask)
     uint32_t i = l->free_slot;
     l->free_slot = l->slot[i].next_free;
     l->slot[i].ask = ask;
+    l->slot[i].taken = 1;
     return i;
 }
 
 static void slot_give(struct vault_link *l, uint32_t i)
 {
     l->slot[i].ask = NULL;
+    l->slot[i].taken = 0;
     l->slot[i].turn++;
     l->slot[i].next_free = l->free_slot;
     l->free_slot = i;
@@ -247,7 +250,7 @@ static int take_reply(struct vault_link *l, const char *bytes, size_t n)
         part[0].n > WIRE_KEY_ID_MAX || part[1].n > WIRE_SIGNATURE_MAX)
         return 0;
     uint32_t i = (uint32_t)head.tag;
-    if (i >= N_SLOTS || l->slot[i].turn != head.tag >> 32)
+    if (i >= N_SLOTS || !l->slot[i].taken || l->slot[i].turn != head.tag >> 32)
         return 0;
     struct vault_ask *ask = l->slot[i].ask;
     slot_give(l, i);
