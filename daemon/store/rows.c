@@ -15,7 +15,10 @@
 #include "core/mem.h"
 #include "store/migrate.h"
 
-/* X(name, SQL) */
+#define A_ROW "(?,?,?,?,?,?,?,?,?,?,?,?)"
+
+/* X(name, SQL). AUTOINCREMENT reads and writes its table once a statement, so that eight rows in
+ * one cost little more than half of what they do one by one. */
 #define STATEMENTS(X)                                                                              \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
@@ -23,7 +26,9 @@
     X(APART, "SAVEPOINT one")                                                                      \
     X(KEEP, "RELEASE one")                                                                         \
     X(UNDO, "ROLLBACK TO one")                                                                     \
-    X(ADD, "INSERT INTO jobs (" ROWS_JOB_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)")             \
+    X(ADD, "INSERT INTO jobs (" ROWS_JOB_COLUMNS ") VALUES " A_ROW)                                \
+    X(ADD_8, "INSERT INTO jobs (" ROWS_JOB_COLUMNS ") VALUES " A_ROW "," A_ROW "," A_ROW "," A_ROW \
+             "," A_ROW "," A_ROW "," A_ROW "," A_ROW)                                              \
     X(END, "UPDATE jobs SET state=?2, ended_at=?3, outcome=?4 WHERE id=?1")                        \
     X(STATE, "UPDATE jobs SET state=?2, sealed=?3, outcome=?4 WHERE id=?1")                        \
     X(XFER, "INSERT OR REPLACE INTO transfers VALUES (?,?,?,?,?,?,?)")                             \
@@ -59,6 +64,7 @@ enum {
     STRETCH = 2000,    /* rows that a search looks at before others have their turn */
     PRUNE_MOST = 4096, /* rows that one prune takes away */
     CHUNK_BYTES = 16 * 1024,
+    JOB_COLUMNS = 12,
 };
 
 /* ---- results: strings in chunks that never move, rows in one array ---- */
@@ -235,28 +241,35 @@ static enum rows_end missing(struct store_op *op, uint64_t id)
     return ROWS_REFUSED;
 }
 
-static int add_job(sqlite3_stmt *q, const struct store_job *job)
+static void bind_job(sqlite3_stmt *q, int at, const struct store_job *job)
 {
-    bind_number(q, 1, job->id);
-    bind_number(q, 2, job->set);
-    bind_number(q, 3, job->uid);
-    sqlite3_bind_int(q, 4, job->kind);
-    sqlite3_bind_int(q, 5, job->state);
-    sqlite3_bind_int(q, 6, job->sealed);
-    sqlite3_bind_int64(q, 7, job->created_at);
-    sqlite3_bind_int64(q, 8, job->ended_at);
-    bind_text(q, 9, job->client);
-    bind_text(q, 10, job->key);
-    bind_bytes(q, 11, job->outcome);
-    bind_bytes(q, 12, job->spec);
-    return run(q);
+    bind_number(q, at + 1, job->id);
+    bind_number(q, at + 2, job->set);
+    bind_number(q, at + 3, job->uid);
+    sqlite3_bind_int(q, at + 4, job->kind);
+    sqlite3_bind_int(q, at + 5, job->state);
+    sqlite3_bind_int(q, at + 6, job->sealed);
+    sqlite3_bind_int64(q, at + 7, job->created_at);
+    sqlite3_bind_int64(q, at + 8, job->ended_at);
+    bind_text(q, at + 9, job->client);
+    bind_text(q, at + 10, job->key);
+    bind_bytes(q, at + 11, job->outcome);
+    bind_bytes(q, at + 12, job->spec);
 }
 
 static enum rows_end run_add(struct rows *r, struct store_op *op)
 {
     int rc = SQLITE_OK;
-    for (uint32_t i = 0; rc == SQLITE_OK && i < op->n; i++)
-        rc = add_job(r->q[Q_ADD], &op->jobs[i]);
+    uint32_t i = 0;
+    for (; rc == SQLITE_OK && op->n - i >= 8; i += 8) {
+        for (int k = 0; k < 8; k++)
+            bind_job(r->q[Q_ADD_8], k * JOB_COLUMNS, &op->jobs[i + (uint32_t)k]);
+        rc = run(r->q[Q_ADD_8]);
+    }
+    for (; rc == SQLITE_OK && i < op->n; i++) {
+        bind_job(r->q[Q_ADD], 0, &op->jobs[i]);
+        rc = run(r->q[Q_ADD]);
+    }
     return judge(r, op, rc, "add jobs to the queue");
 }
 

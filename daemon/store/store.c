@@ -273,6 +273,13 @@ int store_load(struct store *s, const struct store_loader *to, struct oc_err *er
 
 /* ---- opening and closing ---- */
 
+/* Counting its memory would cost SQLite a lock at each allocation. Too late the second time. */
+static int open_sqlite(const char *path, sqlite3 **ret)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    return sqlite3_open_v2(path, ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+}
+
 static int set_up(sqlite3 *db)
 {
     /* Exclusive: the index of the log is on our heap, and no lock is taken for a transaction. */
@@ -354,7 +361,7 @@ static int open_database(struct store *s, const char *dir, int unclean, struct o
         return rc;
     if (OC_FAULT("store.open"))
         return oc_fail(err, OCID_E_IO, EIO, "cannot open '%s'", path);
-    rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    rc = open_sqlite(path, &s->db);
     if (rc == SQLITE_OK)
         rc = set_up(s->db);
     if (rc == SQLITE_OK)

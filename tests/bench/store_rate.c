@@ -4,6 +4,7 @@
  *
  * store_rate [DIR]: makes a queue below DIR (default: here) and removes it. One line a figure.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,9 +63,40 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double us[N_SINGLE];
+
+static void print_times(const char *name, const char *what)
+{
+    qsort(us, N_SINGLE, sizeof *us, by_size);
+    printf("%s: %s p50 %.0f us, p99 %.0f us, most %.0f us\n", name, what, us[N_SINGLE / 2],
+           us[N_SINGLE * 99 / 100], us[N_SINGLE - 1]);
+}
+
+/* What the disk alone takes for as many bytes as an insert writes to the log. */
+static void disk_floor(const char *dir)
+{
+    enum { STEP = 8 * 1024, LONG = 8 << 20 };
+    static char bytes[STEP];
+    char path[512];
+    snprintf(path, sizeof path, "%s/floor", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (off_t at = 0; at < LONG; at += STEP)
+        if (pwrite(fd, bytes, STEP, at) != STEP)
+            exit(1);
+    fsync(fd);
+    for (unsigned i = 0; i < N_SINGLE; i++) {
+        double from = now_us();
+        if (pwrite(fd, bytes, STEP, (off_t)i * STEP % LONG) != STEP || fdatasync(fd) < 0)
+            exit(1);
+        us[i] = now_us() - from;
+    }
+    close(fd);
+    unlink(path);
+    print_times("disk alone", "8 KiB and fdatasync");
+}
+
 static void singles(const char *name)
 {
-    static double us[N_SINGLE];
     struct store_op op;
     struct store_job job;
     for (unsigned i = 0; i < N_SINGLE; i++) {
@@ -75,9 +107,7 @@ static void singles(const char *name)
         wait_for(1);
         us[i] = now_us() - from;
     }
-    qsort(us, N_SINGLE, sizeof *us, by_size);
-    printf("%s: one insert p50 %.0f us, p99 %.0f us, most %.0f us\n", name, us[N_SINGLE / 2],
-           us[N_SINGLE * 99 / 100], us[N_SINGLE - 1]);
+    print_times(name, "one insert");
 }
 
 /* Arrays of 1,000, `deep` of them posted at a time. */
@@ -158,10 +188,12 @@ int main(int argc, char **argv)
 
     open_store(dir);
     long empty_kib = rss_kib();
+    disk_floor(dir);
     singles("empty queue");
     double first = arrays("empty queue", 100, 1);
     double deep = arrays("empty queue", 160, 16);
     arrays("filling", N_FULL - 260, 4);
+    disk_floor(dir);
     singles("500,000 jobs");
     double full = arrays("500,000 jobs", 100, 1);
     double full_deep = arrays("500,000 jobs", 160, 16);
