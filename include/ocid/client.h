@@ -216,9 +216,8 @@ struct ocid_job {
     const char *dest;        /* get, list: absolute path; pull: a directory */
     const char *compartment; /* mkbucket, buckets; NULL: the tenancy */
     const char *version_id;  /* get, head, delete: this version of the object */
-    uint64_t
-        below;  /* get: bytes of dest that must exist; directories after them are made; 0: all */
-    bool spool; /* put: copy the descriptor's bytes before the reply */
+    uint64_t below;          /* get: bytes of dest that must exist, the rest is made; 0: all */
+    bool spool;              /* put: copy the descriptor's bytes before the reply */
 
     /* put: identity of the source when it was submitted; see ocid_source() */
     bool identified; /* the next five are set */

@@ -49,7 +49,8 @@
     X(-42, KEY, CURED, 5, "the key file cannot be used")                                           \
     X(-43, FILE, CURED, 1, "the source file is not there")                                         \
     X(-44, SPACE, CURED, 1, "no space is left")                                                    \
-    X(-45, DESTINATION, CURED, 1, "the destination cannot be written")
+    X(-45, DESTINATION, CURED, 1, "the destination cannot be written")                             \
+    X(-46, SOME_FAILED, NEVER, 8, "some of several jobs have failed")
 
 enum ocid_error {
     OCID_OK = 0,

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * app.c - the life of the daemon: open, run, reload, drain, close.
+ *
+ * Control loop; blocking only before it runs and after it has ended.
+ */
+#include "app.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/paths.h"
+#include "core/work.h"
+#include "jobs/room.h"
+#include "ocid/version.h"
+#include "rpc/server.h"
+
+struct app {
+    const struct app_options *opt;
+    struct config *config;
+    struct loop *loop;
+    struct paths paths;
+    struct room room;
+    struct server server;
+    struct work reload; /* reads the configuration in the pool */
+    struct config *loaded;
+    struct oc_err reload_err;
+    int reloading, stopping, status;
+    int server_open;
+    struct reload_wait *waits;
+};
+
+/* Who wants to hear how a reload went; NULL done: a signal. */
+struct reload_wait {
+    struct reload_wait *next;
+    void (*done)(void *ticket, const struct oc_err *err);
+    void *ticket;
+};
+
+static const char *text_or_null(const char *s)
+{
+    return *s ? s : NULL;
+}
+
+static struct engine_options engine_options_of(const struct config *c)
+{
+    return (struct engine_options){
+        .ca_file = text_or_null(c->network_ca_file),
+        .proxy = text_or_null(c->network_proxy),
+        .no_proxy = text_or_null(c->network_no_proxy),
+        .connect_seconds = c->network_connect_seconds,
+        .stall_seconds = c->network_stall_seconds,
+        .connections = c->transfer_connections,
+        .io_per_mount = c->transfer_io_per_mount,
+        .user_agent = "ocid/" OCID_VERSION,
+        .sign_fd = -1,
+    };
+}
+
+/* ---- reload: all or nothing ---- */
+
+static void tell_reloaded(struct app *a, const struct oc_err *err)
+{
+    struct reload_wait *all = a->waits, *w;
+    a->waits = NULL;
+    a->reloading = 0;
+    loop_notify("READY=1");
+    while ((w = all)) {
+        all = w->next;
+        w->done(w->ticket, err);
+        free(w);
+    }
+}
+
+static void on_keys_read(void *arg, const char *text, const struct oc_err *err)
+{
+    struct app *a = arg;
+    if (err->code == OCID_E_STOPPING) {
+        tell_reloaded(a, err);
+        return;
+    }
+    if (err->code || (text && *text))
+        log_warn("%s", err->code ? err->text : text);
+    room_keys_changed(&a->room);
+    log_info("reloaded");
+    tell_reloaded(a, NULL);
+}
+
+static void on_config_read(struct work *w)
+{
+    struct app *a = OC_OWNER(w, struct app, reload);
+    if (!a->loaded) {
+        log_error("the configuration stays as it was: %s", a->reload_err.text);
+        tell_reloaded(a, &a->reload_err);
+        return;
+    }
+    struct config *old = a->config;
+    a->config = a->loaded;
+    struct engine_options e = engine_options_of(a->config);
+    log_set_level(a->config->daemon_log_level);
+    engine_configure(a->room.engine, &e);
+    room_configured(&a->room, a->config);
+    config_unref(old);
+    vault_reload(a->room.vault, on_keys_read, a);
+}
+
+static void read_config(struct work *w)
+{
+    struct app *a = OC_OWNER(w, struct app, reload);
+    a->loaded = NULL;
+    config_load(a->opt->config, a->opt->system, &a->loaded, &a->reload_err);
+}
+
+static void reload(void *arg, void (*done)(void *ticket, const struct oc_err *err), void *ticket)
+{
+    struct app *a = arg;
+    struct reload_wait *w = OC_NEW(struct reload_wait);
+    char notify[80];
+    *w = (struct reload_wait){a->waits, done, ticket};
+    a->waits = w;
+    if (a->reloading)
+        return;
+    a->reloading = 1;
+    snprintf(notify, sizeof notify, "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)(uv_hrtime() / 1000));
+    loop_notify(notify);
+    a->reload.run = read_config;
+    a->reload.done = on_config_read;
+    work_submit(a->room.gate, &a->reload, 0);
+}
+
+static void ignore_reload(void *ticket, const struct oc_err *err)
+{
+    (void)ticket;
+    (void)err;
+}
+
+static void on_hup(void *arg)
+{
+    reload(arg, ignore_reload, NULL);
+}
+
+/* ---- the end ---- */
+
+/* The rooms close from the left, each while what it stands on is still open. */
+static void on_idle(void *arg)
+{
+    struct app *a = arg;
+    server_close(&a->server);
+    engine_close(a->room.engine);
+    vault_close(a->room.vault);
+    store_close(a->room.store);
+    room_close(&a->room);
+    work_gate_free(a->room.gate);
+    loop_close(a->loop);
+}
+
+static void stop(struct app *a, int status)
+{
+    if (a->stopping)
+        return;
+    a->stopping = 1;
+    a->status = status;
+    loop_notify("STOPPING=1");
+    server_stop(&a->server);
+    room_stop(&a->room, 1000ull * a->config->daemon_drain_seconds, on_idle, a);
+}
+
+static void on_term(void *arg)
+{
+    struct app *a = arg;
+    log_info("stopping: requests in flight have %u s to end; the queue is kept",
+             a->config->daemon_drain_seconds);
+    stop(a, 0);
+}
+
+/* Without keys nothing can be signed: end, and be started again with the queue as it is. */
+static void on_signer_dead(void *arg, const struct oc_err *err)
+{
+    struct app *a = arg;
+    if (!a->stopping)
+        log_error("ocid-signer has ended, so this daemon ends, too: %s", err->text);
+    stop(a, 1);
+}
+
+static void on_keys_changed(void *arg)
+{
+    struct app *a = arg;
+    if (a->server_open)
+        room_keys_changed(&a->room);
+}
+
+/* ---- the start ---- */
+
+static int open_spool(struct app *a, struct oc_err *err)
+{
+    snprintf(a->room.spool_dir, sizeof a->room.spool_dir, "%s/spool", a->paths.state_dir);
+    if (mkdir(a->room.spool_dir, 0700) && access(a->room.spool_dir, W_OK))
+        return oc_fail(err, OCID_E_CONFIG, 0, "cannot write into '%s'", a->room.spool_dir);
+    return 0;
+}
+
+static int open_vault(struct app *a, struct oc_err *err)
+{
+    const struct config *c = a->config;
+    struct oci_place place = {.override = c->network_endpoint};
+    struct oci_endpoint at;
+    const char *hosts[2];
+    size_t n = 0;
+    char storage[OCI_HOST_SIZE], identity[OCI_HOST_SIZE];
+    if (*c->network_endpoint) {
+        if (oci_endpoint_make(OCI_OBJECT_STORAGE, &place, &at, err))
+            return err->code;
+        snprintf(storage, sizeof storage, "%s", at.host);
+        hosts[n++] = storage;
+    }
+    if (*c->network_identity_endpoint) {
+        place.override = c->network_identity_endpoint;
+        if (oci_endpoint_make(OCI_IDENTITY, &place, &at, err))
+            return err->code;
+        snprintf(identity, sizeof identity, "%s", at.host);
+        hosts[n++] = identity;
+    }
+    struct vault_options v = {.config = c->credentials_config_file,
+                              .hosts = hosts,
+                              .n_hosts = n,
+                              .on_dead = on_signer_dead,
+                              .on_change = on_keys_changed,
+                              .arg = a};
+    a->room.vault = vault_open(a->room.uv, &v, err);
+    return a->room.vault ? 0 : err->code;
+}
+
+static int open_rooms(struct app *a, struct oc_err *err)
+{
+    struct room *r = &a->room;
+    struct store_options s = {.dir = a->paths.state_dir};
+    int rc = store_open(r->uv, &s, &r->store, err);
+    if (rc)
+        return rc;
+    if ((rc = open_vault(a, err)))
+        return rc;
+    struct engine_options e = engine_options_of(a->config);
+    e.sign_fd = vault_sign_fd(r->vault);
+    if ((rc = engine_open(r->uv, &e, room_on_done, r, &r->engine, err)))
+        return rc;
+    r->gate = work_gate_new(r->uv, a->config->transfer_io_per_mount);
+    return room_open(r, err);
+}
+
+static int open_all(struct app *a, struct oc_err *err)
+{
+    struct server_hooks hooks = {.room = &a->room, .reload = reload, .arg = a};
+    int rc = paths_open(a->config, a->opt->system, &a->paths, err);
+    if (!rc)
+        rc = open_spool(a, err);
+    if (!rc)
+        rc = open_rooms(a, err);
+    hooks.vault = a->room.vault;
+    hooks.engine = a->room.engine;
+    if (!rc)
+        rc = server_open(&a->server, a->loop, a->paths.socket, getuid(), &hooks, err);
+    if (!rc)
+        rc = loop_signals(a->loop, on_term, on_hup, a) ? oc_fail(err, OCID_E_INTERNAL, 0, "signals")
+                                                       : 0;
+    return rc;
+}
+
+static void raise_descriptors(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l))
+        return;
+    l.rlim_cur = l.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &l);
+}
+
+int app_run(const struct app_options *opt, struct oc_err *err)
+{
+    struct app a = {.opt = opt, .config = opt->loaded};
+    raise_descriptors();
+    work_pool_size(a.config->transfer_io_threads);
+    a.loop = loop_new();
+    a.room.loop = a.loop;
+    a.room.uv = loop_uv(a.loop);
+    a.room.config = a.config;
+    if (open_all(&a, err))
+        return oc_err_exit(err->code); /* the process ends: the kernel closes the rest */
+    a.server_open = 1;
+    log_info("ocid %s serves %s", OCID_VERSION, a.paths.socket);
+    loop_notify("READY=1");
+    loop_run(a.loop);
+    loop_free(a.loop);
+    paths_fini(&a.paths);
+    config_unref(a.config);
+    return a.status;
+}

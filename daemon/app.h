@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * app.h - opens the rooms from the right, closes them from the left.
+ *
+ * Control loop.
+ */
+#ifndef APP_H
+#define APP_H
+
+#include "core/config.h"
+#include "proto/err.h"
+
+struct app_options {
+    const char *config; /* path; NULL: the default place */
+    int system;         /* system mode's paths */
+    struct config *loaded; /* a reference, taken over */
+};
+
+/* Runs the daemon until it is told to end. Returns the exit status; *err is filled when it could
+ * not start. */
+int app_run(const struct app_options *opt, struct oc_err *err);
+
+#endif

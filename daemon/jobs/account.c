@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * account.c - profile -> endpoints and namespace, asked for once and remembered.
+ *
+ * Control loop. Start at account_need().
+ */
+#include "jobs/account.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "jobs/room.h"
+
+static void on_facts(void *arg, const struct vault_facts *facts, const struct oc_err *err);
+static void on_namespace(struct answer_to *self, struct xfer_request *req);
+
+struct account *account_get(struct room *r, const char *profile)
+{
+    if (!*profile)
+        profile = r->config->credentials_profile;
+    for (struct account *a = r->accounts.list; a; a = a->next)
+        if (!strcmp(a->profile, profile))
+            return a;
+    struct account *a = OC_NEW(struct account);
+    snprintf(a->profile, sizeof a->profile, "%s", profile);
+    a->room = r;
+    a->tenancy = oc_strdup("");
+    a->user = oc_strdup("");
+    a->answer.on_done = on_namespace;
+    a->next = r->accounts.list;
+    r->accounts.list = a;
+    return a;
+}
+
+static int is_met(const struct account *a, enum account_need need)
+{
+    return a->facts == ACCOUNT_KNOWN && (need == NEED_FACTS || a->namespace[0]);
+}
+
+/* Answers those whose need is met; with an error, all of them. */
+static void tell(struct account *a, const struct oc_err *err)
+{
+    struct account_wait *all = a->waits, *w;
+    a->waits = NULL;
+    while ((w = all)) {
+        all = w->next;
+        if (!err && !is_met(a, w->need)) {
+            w->next = a->waits;
+            a->waits = w;
+            continue;
+        }
+        w->waiting = 0;
+        w->ready(w, err);
+    }
+}
+
+static void ask_namespace(struct account *a)
+{
+    struct oc_err err;
+    struct xfer_request *q = &a->request;
+    *q = (struct xfer_request){0};
+    if (oci_call_namespace(a->at->storage.host, NULL, &q->call, &err)) {
+        tell(a, &err);
+        return;
+    }
+    q->base = a->at->storage.base;
+    q->profile = a->profile;
+    q->what = "the namespace";
+    q->max_memory = OCI_ERROR_BODY_MAX;
+    q->owner = &a->answer;
+    a->asking_namespace = 1;
+    engine_post(a->room->engine, q);
+    room_pump(a->room);
+}
+
+static void on_namespace(struct answer_to *self, struct xfer_request *req)
+{
+    struct account *a = OC_OWNER(self, struct account, answer);
+    struct oc_err err = req->err;
+    a->asking_namespace = 0;
+    if (!err.code)
+        oci_parse_namespace(req->reply_body, req->reply_len, a->namespace, sizeof a->namespace,
+                            &err);
+    xfer_request_fini(req);
+    tell(a, a->namespace[0] ? NULL : &err);
+}
+
+static int place_services(struct account *a, const struct vault_facts *facts, struct oc_err *err)
+{
+    const struct config *c = a->room->config;
+    struct oci_place place = {.override = c->network_endpoint, .region = facts->region};
+    struct account_place at = {0};
+    int rc = oci_endpoint_make(OCI_OBJECT_STORAGE, &place, &at.storage, err);
+    if (rc)
+        return rc;
+    place.override = c->network_identity_endpoint;
+    if (!*place.override)
+        place.override = c->network_endpoint; /* a stand-in serves both */
+    if ((rc = oci_endpoint_make(OCI_IDENTITY, &place, &at.identity, err)))
+        return rc;
+    if (a->at && !strcmp(a->at->storage.base, at.storage.base) &&
+        !strcmp(a->at->identity.base, at.identity.base))
+        return 0;
+    at.older = a->at;
+    a->at = oc_memdup(&at, sizeof at);
+    return 0;
+}
+
+static void on_facts(void *arg, const struct vault_facts *facts, const struct oc_err *vault_err)
+{
+    struct account *a = arg;
+    struct oc_err err = {0};
+    a->facts = ACCOUNT_NEW;
+    if (!facts || facts->err.code) {
+        tell(a, facts ? &facts->err : vault_err);
+        return;
+    }
+    if (place_services(a, facts, &err)) {
+        tell(a, &err);
+        return;
+    }
+    free(a->tenancy);
+    free(a->user);
+    a->tenancy = oc_strdup(facts->tenancy);
+    a->user = oc_strdup(facts->user);
+    a->facts = ACCOUNT_KNOWN;
+    snprintf(a->namespace, sizeof a->namespace, "%s", a->room->config->network_namespace);
+    tell(a, NULL);
+    if (a->waits && !a->asking_namespace)
+        ask_namespace(a);
+}
+
+int account_need(struct account *a, struct account_wait *w, enum account_need need)
+{
+    assert(!w->waiting);
+    if (is_met(a, need))
+        return 1;
+    w->need = need;
+    w->waiting = 1;
+    w->next = a->waits;
+    a->waits = w;
+    if (a->facts == ACCOUNT_NEW) {
+        a->facts = ACCOUNT_ASKING;
+        vault_facts(a->room->vault, a->profile, on_facts, a);
+    } else if (a->facts == ACCOUNT_KNOWN && !a->asking_namespace) {
+        ask_namespace(a);
+    }
+    return 0;
+}
+
+void account_need_end(struct account *a, struct account_wait *w)
+{
+    for (struct account_wait **at = &a->waits; *at; at = &(*at)->next)
+        if (*at == w) {
+            *at = w->next;
+            w->waiting = 0;
+            return;
+        }
+}
+
+void accounts_forget(struct accounts *all)
+{
+    for (struct account *a = all->list; a; a = a->next) {
+        if (a->facts == ACCOUNT_KNOWN)
+            a->facts = ACCOUNT_NEW;
+        a->namespace[0] = 0;
+    }
+}
+
+void accounts_fini(struct accounts *all)
+{
+    while (all->list) {
+        struct account *a = all->list;
+        assert(!a->waits && !a->asking_namespace);
+        all->list = a->next;
+        while (a->at) {
+            struct account_place *at = a->at;
+            a->at = at->older;
+            free(at);
+        }
+        free(a->tenancy);
+        free(a->user);
+        free(a);
+    }
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * act.c - cancel, pause, resume, retry, seal; sets, successors and time limits.
+ *
+ * Control loop. A set's id stands for all its members.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "jobs/room.h"
+#include "jobs/run.h"
+
+struct job_timer {
+    uv_timer_t timer;
+    struct life life;
+    struct room *room;
+    struct job *job; /* NULL: it has ended */
+    struct job_timer *prev, *next;
+};
+
+/* ---- rows of a state that is kept ---- */
+
+static void write_state(struct room *r, struct job *j)
+{
+    if (!j->durable)
+        return;
+    struct room_op *o = room_op_new(r, STORE_STATE, NULL, NULL);
+    o->row = (struct store_job){
+        .id = j->id,
+        .state = j->state == OCP_ENUM_state_paused ? OCP_ENUM_state_paused : OCP_ENUM_state_queued,
+        .sealed = j->tally && j->tally->sealed};
+    o->op.id = j->id;
+    o->op.jobs = &o->row;
+    o->op.n = 1;
+    room_op_post(o);
+}
+
+/* ---- sets ---- */
+
+void room_check_set(struct room *r, struct job *set)
+{
+    const struct tally *t = set->tally;
+    struct ocp_outcome o = {0};
+    struct oc_err err;
+    if (!t->sealed || set->run || set->ending || job_final(set) ||
+        t->n_done + t->n_failed + t->n_cancelled < t->n_total)
+        return;
+    OCP_SET(&o, outcome, bytes, t->bytes_done);
+    if (t->n_failed)
+        oc_fail(&err, OCID_E_SOME_FAILED, 0, "%" PRIu64 " of %" PRIu64 " jobs have failed",
+                t->n_failed, t->n_total);
+    else if (t->n_cancelled && t->n_cancelled == t->n_total)
+        oc_fail(&err, OCID_E_CANCELLED, 0, "all of its jobs were cancelled");
+    else
+        err.code = 0;
+    job_end(r, set, err.code ? &err : NULL, &o);
+}
+
+void room_seal(struct room *r, struct job *set)
+{
+    if (set->tally->sealed)
+        return;
+    set->tally->sealed = 1;
+    write_state(r, set);
+    feed_touch(&r->feed, set);
+    room_check_set(r, set);
+}
+
+static void leave_set(struct room *r, struct job *j)
+{
+    struct tally *t = j->set->tally;
+    DL_DELETE2(t->kin, j, kin.prev, kin.next);
+    if (j->state == OCP_ENUM_state_done) {
+        t->n_done++;
+        t->bytes_done += j->bytes;
+    } else if (j->state == OCP_ENUM_state_failed) {
+        t->n_failed++;
+    } else {
+        t->n_cancelled++;
+    }
+    feed_touch(&r->feed, j->set);
+    room_check_set(r, j->set);
+}
+
+/* ---- predecessors and successors ---- */
+
+static void predecessor_ended(struct room *r, struct job *j, uint64_t id, int succeeded)
+{
+    struct oc_err err;
+    if (j->ending || job_final(j) || !j->n_after)
+        return;
+    if (!succeeded) {
+        oc_fail(&err, OCID_E_PREDECESSOR, 0, "job %" PRIu64 ", which it follows, has not succeeded",
+                id);
+        job_end(r, j, &err, NULL);
+    } else if (!--j->n_after && j->state == OCP_ENUM_state_waiting) {
+        room_admit(r, j);
+    }
+}
+
+struct looked_up {
+    uint64_t successor, id[1];
+};
+
+static void on_looked_up(struct room_op *o)
+{
+    struct looked_up *l = o->arg;
+    struct job *j = book_find(&o->room->book, l->successor);
+    int ok = o->op.n == 1 && o->op.jobs[0].state == OCP_ENUM_state_done && j &&
+             o->op.jobs[0].uid == j->uid;
+    if (j)
+        predecessor_ended(o->room, j, l->id[0], ok);
+}
+
+static void look_up(struct room *r, struct job *j, uint64_t id)
+{
+    struct looked_up *l = OC_NEW(struct looked_up);
+    l->successor = j->id;
+    l->id[0] = id;
+    struct room_op *o = room_op_new(r, STORE_READ_JOBS, on_looked_up, l);
+    o->text[0] = (char *)l;
+    o->op.ids = l->id;
+    o->op.n_ids = 1;
+    room_op_post(o);
+}
+
+void room_watch_after(struct room *r, struct job *j, const struct ocp_job *spec)
+{
+    struct ocp_iter it = {0};
+    uint64_t id;
+    while (ocp_next_u64(&spec->after, &it, &id)) {
+        struct job *before = book_find(&r->book, id);
+        j->n_after++;
+        if (before && before->uid == j->uid && !job_final(before))
+            book_after_add(&r->book, id, j->id);
+        else
+            look_up(r, j, id);
+    }
+}
+
+static void tell_successors(struct room *r, struct job *j)
+{
+    uint64_t id;
+    while ((id = book_after_take(&r->book, j->id))) {
+        struct job *next = book_find(&r->book, id);
+        if (next)
+            predecessor_ended(r, next, j->id, j->state == OCP_ENUM_state_done);
+    }
+}
+
+/* ---- birth, end ---- */
+
+void room_adopt(struct room *r, struct job *j, const char *label, const struct ocp_job *spec)
+{
+    j->sharer = sched_sharer_ref(&r->sched, j->uid, label);
+    j->sharer->n_in[j->state]++;
+    book_add(&r->book, j);
+    feed_touch(&r->feed, j);
+    j->set = spec->set ? book_find(&r->book, spec->set) : NULL;
+    if (j->set && j->set->tally) {
+        DL_APPEND2(j->set->tally->kin, j, kin.prev, kin.next);
+        j->set->tally->n_total++;
+        j->set->tally->bytes_total += j->bytes;
+        feed_touch(&r->feed, j->set);
+    }
+}
+
+void room_admit(struct room *r, struct job *j)
+{
+    if (j->n_after) {
+        job_enter(r, j, OCP_ENUM_state_waiting, OCP_ENUM_why_after);
+        return;
+    }
+    if (j->tally && (j->kind == OCP_ENUM_kind_set || j->tally->sealed)) {
+        job_enter(r, j, OCP_ENUM_state_waiting, OCP_ENUM_why_members);
+        room_check_set(r, j);
+        return;
+    }
+    job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
+    sched_add(&r->sched, j, sched_is_bulk(j) ? START_BULK : START_EXPRESS, 0);
+    room_pump(r);
+}
+
+void room_park(struct room *r, struct job *j, enum ocp_state park)
+{
+    if (r->stopping)
+        return; /* the row says queued; nobody looks at the rest */
+    if (park == OCP_ENUM_state_paused)
+        job_enter(r, j, park, OCP_ENUM_why_none);
+    else
+        room_admit(r, j);
+}
+
+void room_on_final(struct room *r, struct job *j)
+{
+    room_end_timer(j);
+    if (j->set)
+        leave_set(r, j);
+    tell_successors(r, j);
+    if (++r->n_ended % 10000 == 0)
+        room_prune(r);
+    room_pump(r);
+}
+
+/* ---- time limits ---- */
+
+static void timer_gone(void *owner)
+{
+    struct job_timer *t = owner;
+    DL_DELETE(t->room->timers, t);
+    free(t);
+}
+
+static void timer_end(struct job_timer *t)
+{
+    if (!life_end(&t->life))
+        return;
+    if (t->job)
+        t->job->timer = NULL;
+    t->job = NULL;
+    life_close(&t->life, (uv_handle_t *)&t->timer);
+    life_done(&t->life);
+}
+
+static void on_time_over(uv_timer_t *timer)
+{
+    struct job_timer *t = OC_OWNER(timer, struct job_timer, timer);
+    struct job *j = t->job;
+    struct oc_err err;
+    oc_fail(&err, OCID_E_JOB_TIMEOUT, 0, "the job's own time limit has passed");
+    timer_end(t);
+    if (j->run)
+        run_stop(j->run, &err, OCP_ENUM_state_failed);
+    else
+        job_end(t->room, j, &err, NULL);
+}
+
+void room_limit_time(struct room *r, struct job *j, uint64_t timeout_ms)
+{
+    struct job_timer *t = OC_NEW(struct job_timer);
+    int64_t left = j->created_at + (int64_t)timeout_ms - clock_wall_ms();
+    t->room = r;
+    t->job = j;
+    j->timer = t;
+    DL_APPEND(r->timers, t);
+    life_init(&t->life, timer_gone, t);
+    uv_timer_init(r->uv, &t->timer);
+    life_open(&t->life, (uv_handle_t *)&t->timer);
+    uv_timer_start(&t->timer, on_time_over, left > 0 ? (uint64_t)left : 0, 0);
+}
+
+void room_end_timer(struct job *j)
+{
+    if (j->timer)
+        timer_end(j->timer);
+}
+
+void room_end_timers(struct room *r)
+{
+    struct job_timer *t, *next;
+    DL_FOREACH_SAFE(r->timers, t, next)
+    {
+        timer_end(t);
+    }
+    if (r->again.open)
+        uv_close((uv_handle_t *)&r->again.timer, NULL);
+}
+
+/* ---- what people ask for ---- */
+
+static int refuse(const struct job *j, const char *what, struct oc_err *err)
+{
+    return oc_fail(err, OCID_E_STATE, 0, "job %" PRIu64 " is %s: it cannot be %s", j->id,
+                   ocp_enum_name(&ocp_enum_state, j->state), what);
+}
+
+static int cancel(struct room *r, struct job *j, struct oc_err *err)
+{
+    struct oc_err verdict;
+    if (j->ending || job_final(j))
+        return refuse(j, "cancelled", err);
+    oc_fail(&verdict, OCID_E_CANCELLED, 0, "cancelled");
+    if (j->run)
+        run_stop(j->run, &verdict, OCP_ENUM_state_cancelled);
+    else
+        job_end(r, j, &verdict, NULL);
+    return 0;
+}
+
+static int pause_one(struct room *r, struct job *j, struct oc_err *err)
+{
+    if (j->ending || job_final(j) || j->state == OCP_ENUM_state_paused)
+        return refuse(j, "paused", err);
+    if (j->run) {
+        run_stop(j->run, NULL, OCP_ENUM_state_paused);
+    } else {
+        sched_remove(&r->sched, j);
+    }
+    if (j->state != OCP_ENUM_state_paused)
+        job_enter(r, j, OCP_ENUM_state_paused, OCP_ENUM_why_none);
+    write_state(r, j);
+    return 0;
+}
+
+static int resume(struct room *r, struct job *j, struct oc_err *err)
+{
+    if (j->state == OCP_ENUM_state_waiting && j->run) {
+        run_kick(j->run);
+        return 0;
+    }
+    if (j->state != OCP_ENUM_state_paused)
+        return refuse(j, "resumed", err);
+    if (j->run) { /* its requests are still ending */
+        j->run->park = OCP_ENUM_state_queued;
+        job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
+    } else {
+        room_admit(r, j);
+    }
+    write_state(r, j);
+    return 0;
+}
+
+static int retry(struct room *r, struct job *j, struct oc_err *err)
+{
+    if (!job_final(j) || j->state == OCP_ENUM_state_done || !j->durable || j->run)
+        return refuse(j, "tried again", err);
+    if (j->set) {
+        struct tally *t = j->set->tally;
+        t->n_failed -= j->state == OCP_ENUM_state_failed;
+        t->n_cancelled -= j->state == OCP_ENUM_state_cancelled;
+        DL_APPEND2(t->kin, j, kin.prev, kin.next);
+        if (job_final(j->set) && !j->set->run) {
+            feed_not_final(&r->feed, j->set);
+            j->set->ended_at = 0;
+            job_enter(r, j->set, OCP_ENUM_state_queued, OCP_ENUM_why_none);
+            write_state(r, j->set);
+            job_enter(r, j->set, OCP_ENUM_state_waiting, OCP_ENUM_why_members);
+        }
+    }
+    feed_not_final(&r->feed, j);
+    free(j->outcome);
+    j->outcome = NULL;
+    j->outcome_len = 0;
+    j->ended_at = 0;
+    j->tries = 0;
+    room_admit(r, j);
+    write_state(r, j);
+    return 0;
+}
+
+static int seal(struct room *r, struct job *j, struct oc_err *err)
+{
+    if (j->kind != OCP_ENUM_kind_set)
+        return oc_fail(err, OCID_E_INVALID, 0, "job %" PRIu64 " is not a set", j->id);
+    room_seal(r, j);
+    return 0;
+}
+
+static int act_one(struct room *r, enum room_act act, struct job *j, struct oc_err *err)
+{
+    switch (act) {
+    case ACT_CANCEL:
+        return cancel(r, j, err);
+    case ACT_PAUSE:
+        return pause_one(r, j, err);
+    case ACT_RESUME:
+        return resume(r, j, err);
+    case ACT_RETRY:
+        return retry(r, j, err);
+    default:
+        return seal(r, j, err);
+    }
+}
+
+/* The members first; then a cancelled set ends even if more were to come. */
+static void act_on_members(struct room *r, enum room_act act, struct job *set)
+{
+    struct job *j, *next;
+    if (act == ACT_RETRY) {
+        for (j = book_each(&r->book, set->id + 1); j; j = book_each(&r->book, j->id + 1))
+            if (j->set == set && job_final(j))
+                act_one(r, act, j, NULL);
+        return;
+    }
+    for (j = set->tally->kin; j; j = next) {
+        next = j->kin.next;
+        act_one(r, act, j, NULL);
+    }
+}
+
+int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struct oc_err *err)
+{
+    struct job *j = room_find(r, uid, id);
+    if (!j)
+        return oc_fail(err, OCID_E_NOT_FOUND, 0, "no such job: %" PRIu64, id);
+    if (!j->tally || act == ACT_SEAL)
+        return act_one(r, act, j, err);
+    if (act == ACT_RETRY) {
+        act_on_members(r, act, j);
+        return 0;
+    }
+    if (job_final(j) || j->ending)
+        return refuse(j, act == ACT_CANCEL ? "cancelled" : "changed", err);
+    if (act == ACT_CANCEL)
+        cancel(r, j, NULL);
+    act_on_members(r, act, j);
+    return 0;
+}

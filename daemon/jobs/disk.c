@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * disk.c - what the jobs room writes down and reads back.
+ *
+ * Control loop. A verdict is shown once its row is on disk; when the disk is full it is tried again
+ * every few seconds, and the job stays as it was meanwhile.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "jobs/room.h"
+#include "jobs/run.h"
+
+enum { WRITE_AGAIN_MS = 3000 };
+
+static void on_op(struct store_op *op)
+{
+    struct room_op *o = OC_OWNER(op, struct room_op, op);
+    struct room *r = o->room;
+    r->n_ops--;
+    if (o->done)
+        o->done(o);
+    if (o->again)
+        return; /* it goes into another commit */
+    if (o->owns_parts) {
+        free(o->op.parts);
+        o->op.parts = NULL;
+    }
+    store_op_fini(&o->op);
+    for (int i = 0; i < 3; i++)
+        free(o->text[i]);
+    free(o);
+    room_pump(r);
+}
+
+struct room_op *room_op_new(struct room *r, enum store_verb verb, void (*done)(struct room_op *o),
+                            void *arg)
+{
+    struct room_op *o = OC_NEW(struct room_op);
+    o->room = r;
+    o->op.verb = verb;
+    o->op.done = on_op;
+    o->done = done;
+    o->arg = arg;
+    return o;
+}
+
+void room_op_post(struct room_op *o)
+{
+    o->room->n_ops++;
+    store_post(o->room->store, &o->op);
+}
+
+void room_op_post_both(struct room_op *a, struct room_op *b)
+{
+    struct mail_list both;
+    mail_list_init(&both);
+    mail_list_add(&both, &a->op.mail);
+    mail_list_add(&both, &b->op.mail);
+    a->room->n_ops += 2;
+    store_post_all(a->room->store, &both);
+}
+
+/* ---- verdicts ---- */
+
+static void post_again(uv_timer_t *t)
+{
+    struct room *r = t->data;
+    struct room_op *o, *all = r->again.first;
+    r->again.first = NULL;
+    while ((o = all)) {
+        all = o->next;
+        o->again = 0;
+        room_op_post(o);
+    }
+}
+
+static void keep_for_later(struct room_op *o)
+{
+    struct room *r = o->room;
+    if (!r->again.open) {
+        uv_timer_init(r->uv, &r->again.timer);
+        r->again.timer.data = r;
+        r->again.open = 1;
+    }
+    if (!r->again.first)
+        uv_timer_start(&r->again.timer, post_again, WRITE_AGAIN_MS, 0);
+    o->again = 1;
+    o->next = r->again.first;
+    r->again.first = o;
+}
+
+static void on_end_written(struct room_op *o)
+{
+    if (!o->op.err.code) {
+        o->on_end(o->room, o->job, o->state);
+        return;
+    }
+    if (o->room->stopping) /* the queue still has the job: it ends again after the start */
+        return;
+    log_error("the end of job %" PRIu64 " cannot be written, trying again in %d s: %s", o->job,
+              WRITE_AGAIN_MS / 1000, o->op.err.text);
+    keep_for_later(o);
+}
+
+void room_write_end(struct room *r, struct job *j, enum ocp_state state,
+                    void (*done)(struct room *r, uint64_t id, int state))
+{
+    struct room_op *o = room_op_new(r, STORE_END, on_end_written, NULL);
+    o->job = j->id;
+    o->state = (int)state;
+    o->on_end = done;
+    o->row = (struct store_job){.id = j->id,
+                                .state = (int)state,
+                                .ended_at = clock_wall_ms(),
+                                .outcome = {j->outcome, j->outcome_len}};
+    o->op.id = j->id;
+    o->op.jobs = &o->row;
+    o->op.n = 1;
+    o->op.keep_xfer = j->run && j->run->verdict.code;
+    room_op_post(o);
+}
+
+void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err *err)
+{
+    char id[40], name[40], text[sizeof err->text + 300];
+    const char *fields[] = {id, name, NULL};
+    enum log_level level = state == OCP_ENUM_state_failed ? LOG_L_WARN
+                           : j->set                       ? LOG_L_DEBUG
+                                                          : LOG_L_INFO;
+    if (!log_wants(level))
+        return;
+    snprintf(id, sizeof id, "OCID_JOB=%" PRIu64, j->id);
+    snprintf(name, sizeof name, "OCID_STATE=%s", ocp_enum_name(&ocp_enum_state, (int)state));
+    log_line(level, fields, "job %" PRIu64 " (%s) %s%s%s", j->id,
+             ocp_enum_name(&ocp_enum_kind, j->kind), ocp_enum_name(&ocp_enum_state, (int)state),
+             err ? ": " : "", err ? oc_err_print(err, text, sizeof text) : "");
+}
+
+/* ---- reading back ---- */
+
+struct loading {
+    struct room *room;
+    uint64_t *orphans; /* jobs that have ended and left an upload */
+    unsigned n_orphans;
+};
+
+static void load_job(void *arg, const struct store_job *row)
+{
+    struct room *r = ((struct loading *)arg)->room;
+    struct ocp_job spec;
+    char label[65];
+    struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
+    j->created_at = row->created_at;
+    job_spec(j, &spec);
+    if (j->tally)
+        j->tally->sealed = (uint8_t)row->sealed;
+    j->state = (uint8_t)row->state;
+    room_adopt(r, j, ocp_str_copy(row->client, label, sizeof label), &spec);
+    if (spec.timeout_ms)
+        room_limit_time(r, j, spec.timeout_ms);
+}
+
+static void load_xfer(void *arg, const struct store_xfer *row)
+{
+    struct loading *l = arg;
+    room_saved_keep(l->room, row);
+    if (book_find(&l->room->book, row->job))
+        return;
+    l->orphans = oc_grow(l->orphans, l->n_orphans + 1, sizeof *l->orphans);
+    l->orphans[l->n_orphans++] = row->job;
+}
+
+static void load_key(void *arg, uint32_t uid, struct ocp_str key, uint64_t id)
+{
+    book_key_add(&((struct loading *)arg)->room->book, uid, key, id);
+}
+
+static void load_tally(void *arg, const struct store_tally *t)
+{
+    struct job *j = book_find(&((struct loading *)arg)->room->book, t->set);
+    if (!j || !j->tally)
+        return;
+    j->tally->n_done = t->n_done;
+    j->tally->n_failed = t->n_failed;
+    j->tally->n_cancelled = t->n_cancelled;
+    j->tally->bytes_done = t->bytes;
+    j->tally->bytes_total += t->bytes;
+    j->tally->n_total += t->n_done + t->n_failed + t->n_cancelled;
+}
+
+/* Jobs that ended while an upload of theirs was still at the service: it is aborted now. */
+static void on_orphans(struct room_op *o)
+{
+    struct room *r = o->room;
+    for (uint32_t i = 0; i < o->op.n; i++) {
+        const struct store_job *row = &o->op.jobs[i];
+        struct ocp_job spec;
+        struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
+        j->created_at = row->created_at;
+        j->ended_at = row->ended_at;
+        j->state = (uint8_t)row->state;
+        job_spec(j, &spec);
+        j->sharer = sched_sharer_ref(&r->sched, row->uid, "");
+        j->sharer->n_in[j->state]++;
+        book_add(&r->book, j);
+        feed_touch(&r->feed, j);
+        feed_final(&r->feed, j);
+        run_start_cleaning(r, j);
+    }
+}
+
+static void admit_all(struct room *r)
+{
+    struct ocp_job spec;
+    for (struct job *j = book_each(&r->book, 0); j; j = book_each(&r->book, j->id + 1)) {
+        job_spec(j, &spec);
+        if (j->state == OCP_ENUM_state_paused || j->ending)
+            continue;
+        if (spec.after.count)
+            room_watch_after(r, j, &spec);
+        room_admit(r, j);
+    }
+}
+
+int room_load(struct room *r, struct oc_err *err)
+{
+    struct loading l = {.room = r};
+    struct store_loader to = {load_job, load_xfer, load_key, load_tally, &l};
+    int rc = store_load(r->store, &to, err);
+    if (rc)
+        return rc;
+    if (r->book.n_jobs)
+        log_info("%" PRIu64 " jobs are in the queue", r->book.n_jobs);
+    admit_all(r);
+    if (l.n_orphans) {
+        struct room_op *o = room_op_new(r, STORE_READ_JOBS, on_orphans, NULL);
+        o->op.ids = l.orphans;
+        o->op.n_ids = l.n_orphans;
+        o->text[0] = (char *)l.orphans; /* freed with it */
+        room_op_post(o);
+    }
+    room_prune(r);
+    return 0;
+}
+
+/* Final rows beyond what the configuration keeps. At the start, and after many ends: no timer. */
+void room_prune(struct room *r)
+{
+    struct room_op *o = room_op_new(r, STORE_PRUNE, NULL, NULL);
+    o->op.before = clock_wall_ms() - (int64_t)r->config->daemon_keep_days * 86400000;
+    o->op.keep = r->config->daemon_keep_jobs;
+    room_op_post(o);
+}
+
+static struct ocp_str own(struct ocp_str s)
+{
+    return (struct ocp_str){oc_strndup(s.p ? s.p : "", s.n), s.n};
+}
+
+void room_saved_keep(struct room *r, const struct store_xfer *row)
+{
+    struct saved *s = OC_NEW(struct saved);
+    s->row = *row;
+    s->row.remote_id = own(row->remote_id);
+    s->row.etag = own(row->etag);
+    s->row.cursor = own(row->cursor);
+    s->next = r->saved;
+    r->saved = s;
+}
+
+struct saved *room_saved_take(struct room *r, uint64_t job)
+{
+    for (struct saved **at = &r->saved; *at; at = &(*at)->next)
+        if ((*at)->row.job == job) {
+            struct saved *s = *at;
+            *at = s->next;
+            return s;
+        }
+    return NULL;
+}
+
+void room_saved_free(struct saved *s)
+{
+    free((char *)s->row.remote_id.p);
+    free((char *)s->row.etag.p);
+    free((char *)s->row.cursor.p);
+    free(s);
+}

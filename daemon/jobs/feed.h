@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * feed.h - sequence numbers and long polls: who hears of what.
+ *
+ * Control loop. Each change of a job gives it the next number and puts it last in the feed; a
+ * follower asks for what is beyond a number. Polls that a change may answer are looked at once a
+ * turn. Final jobs stay for a while (FEED_KEEP), then the database alone knows them.
+ */
+#ifndef JOBS_FEED_H
+#define JOBS_FEED_H
+
+#include <uv.h>
+
+#include "core/life.h"
+#include "core/loop.h"
+#include "jobs/job.h"
+
+enum { FEED_KEEP = 2000 };
+
+struct feed {
+    struct job *head, *tail;             /* by seq, ascending */
+    struct job *final_head, *final_tail; /* by end, through their lanes */
+    uint64_t epoch, seq;
+    unsigned n_final;
+    struct poll *polls;
+    struct deferred look;
+    int changed;
+    struct loop *loop;
+    void (*evict)(void *arg, struct job *j); /* a final job leaves memory */
+    void *arg;
+};
+
+/* One question that waits for a change: answered once, by answer(), then it is gone. */
+struct poll {
+    struct poll *prev, *next;
+    struct feed *feed;
+    uint32_t uid;
+    uint64_t since, *ids, set; /* ids NULL and set 0: everything of uid's */
+    uint32_t n_ids;
+    uv_timer_t timer;
+    struct life life;
+    int (*ready)(struct poll *p);  /* something is there to tell */
+    void (*answer)(struct poll *p); /* a change, or the time is over */
+    void *arg;
+};
+
+void feed_init(struct feed *f, struct loop *loop, void (*evict)(void *, struct job *), void *arg);
+
+/* Polls must be gone. */
+void feed_fini(struct feed *f);
+
+/* j has changed (or is new). */
+void feed_touch(struct feed *f, struct job *j);
+void feed_forget(struct feed *f, struct job *j);
+
+/* j has become final, or is queued again (retry), or leaves memory. */
+void feed_final(struct feed *f, struct job *j);
+void feed_not_final(struct feed *f, struct job *j);
+
+/* First job beyond a number, in order; NULL: none. Goes on with j->news.next. */
+struct job *feed_after(const struct feed *f, uint64_t since);
+
+/* p is embedded in an object of the asker's; gone(owner) comes when its timer is closed. */
+void feed_poll(struct feed *f, struct poll *p, uint64_t wait_ms, void (*gone)(void *), void *owner);
+
+/* Ends a poll without an answer: the asker has gone. */
+void feed_poll_end(struct poll *p);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * files.h - what runs do with files, in the I/O pool: open and compare a source, make, sum and
+ * publish a part file, spool a descriptor.
+ *
+ * A task is filled and submitted on the control loop, runs in the pool, and comes back through
+ * done(), which frees it with file_task_free().
+ */
+#ifndef JOBS_FILES_H
+#define JOBS_FILES_H
+
+#include "core/work.h"
+#include "proto/codec.h"
+#include "xfer/engine.h"
+
+enum file_verb {
+    FILE_SOURCE,  /* open path, compare with identity; small ones are read and closed at once */
+    FILE_CHECK,   /* is the open source still what it was? */
+    FILE_PART,    /* make the directories below `root`, make or open the part file */
+    FILE_SYNC,    /* fdatasync */
+    FILE_SUM,     /* MD5 of the first `size` bytes */
+    FILE_CRC,     /* CRC32C of `length` bytes from `offset` */
+    FILE_PUBLISH, /* fsync, set the time, link or rename to dest, fsync the directory */
+    FILE_REMOVE,  /* unlink path */
+    FILE_SPOOL,   /* copy fd to path (made anew), fsync both; size is filled in */
+};
+
+/* Files up to so many bytes are read whole before a connection is asked for. */
+enum { FILE_SMALL_BYTES = 64 << 10 };
+
+/* What a source was when it was submitted. */
+struct file_identity {
+    int known;
+    uint64_t size, dev, inode;
+    int64_t mtime_ns, ctime_ns;
+};
+
+struct file_task {
+    struct work work;
+    enum file_verb verb;
+    void (*done)(struct file_task *t);
+    void *arg;
+
+    char *path, *dest;      /* owned copies; dest: the final name */
+    uint64_t root_len;      /* FILE_PART: that much of dest's directory must exist; deeper ones are
+                               made, and links there are not followed; 0: the directory exists */
+    struct xfer_file *file; /* a reference; SOURCE and PART give one back */
+    struct file_identity identity;
+    int overwrite, fresh; /* FILE_PART: fresh: never take an old part file */
+    int fd;               /* FILE_SPOOL: owned */
+    uint64_t offset, length, size;
+    int64_t mtime_ns; /* FILE_PUBLISH: 0: leave it */
+
+    /* results */
+    char *bytes; /* FILE_SOURCE, small: the file; owned */
+    uint32_t crc32c;
+    unsigned char md5[16];
+    struct oc_err err;
+};
+
+struct file_task *file_task_new(enum file_verb verb, void (*done)(struct file_task *t), void *arg);
+void file_task_submit(struct work_gate *gate, struct file_task *t);
+void file_task_free(struct file_task *t);
+
+/* The part file's name for a destination: ".ocid-<id>.part" in its directory; freed by free(). */
+char *file_part_name(struct ocp_str dest, uint64_t job);
+
+#endif

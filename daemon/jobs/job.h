@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * job.h - the job machine: one struct a job, one setter of its state, one end.
+ *
+ * Control loop. 100,000 of these wait in memory, so what only a running job needs lives in its
+ * struct run, and what was submitted stays packed as it came.
+ */
+#ifndef JOBS_JOB_H
+#define JOBS_JOB_H
+
+#include <stdint.h>
+
+#include "proto/codec.h"
+
+struct run;
+struct room;
+struct job_timer;
+
+/* Who shares fairly: the label of hello, else the uid. */
+struct sharer;
+
+struct job_link {
+    struct job *prev, *next;
+};
+
+struct job {
+    uint64_t id, seq;
+    struct job_link lane; /* in its sharer's lane while queued, see sched.c */
+    struct job_link news; /* in the feed, in the order of seq */
+    struct job_link kin;  /* among the members of its set */
+    struct job *set;      /* the set it belongs to, NULL: none */
+    struct sharer *sharer;
+    struct run *run;         /* while it is at work or waits for a retry, else NULL */
+    struct tally *tally;     /* sets and pulls only */
+    struct job_timer *timer; /* its own time limit; NULL: none */
+    char *spec, *outcome;    /* packed messages job and outcome; outcome NULL: nothing to tell yet */
+    uint32_t spec_len, outcome_len;
+    uint32_t uid;
+    uint32_t n_after; /* predecessors that have not ended */
+    int64_t created_at, ended_at;
+    uint64_t bytes; /* size as far as known: what it costs its sharer */
+    uint32_t tries;
+    int pipe_fd;  /* the client's pipe, -1: none; closed with the job's end */
+    uint8_t kind, state, why, priority;
+    uint8_t durable;  /* has a row */
+    uint8_t ending;   /* its verdict is being written; nothing else happens to it */
+    uint8_t in_lane;  /* sched.c's */
+    uint8_t in_news;  /* feed.c's */
+};
+
+/* Counts of a set's members. */
+struct tally {
+    struct job *kin; /* members that have not ended, in the order of submission */
+    uint64_t n_total, n_done, n_failed, n_cancelled, bytes_done, bytes_total;
+    uint8_t sealed;
+};
+
+static inline int job_final(const struct job *j)
+{
+    return j->state == OCP_ENUM_state_done || j->state == OCP_ENUM_state_failed ||
+           j->state == OCP_ENUM_state_cancelled;
+}
+
+static inline int job_is_set_kind(int kind)
+{
+    return kind == OCP_ENUM_kind_set || kind == OCP_ENUM_kind_pull;
+}
+
+static inline int job_is_set(const struct job *j)
+{
+    return job_is_set_kind(j->kind);
+}
+
+/* A job from what was submitted (checked before: spec.h), not yet in the book. */
+struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec);
+
+/* From a row: spec is copied. Aborts on a row that this build cannot read: the store refuses those
+ * of a newer schema. */
+struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct ocp_str outcome);
+void job_free(struct job *j);
+
+/* What was submitted; borrows from j. */
+void job_spec(const struct job *j, struct ocp_job *ret);
+
+/* The sole writer of state: tells the feed. why is none unless next is waiting. */
+void job_enter(struct room *r, struct job *j, enum ocp_state next, enum ocp_why why);
+
+/* Every way out: done (err NULL), failed, cancelled (err->code CANCELLED). The first verdict
+ * stays. The final state shows once its row is on disk. facts, if not NULL, is what is known of
+ * the object; error fields are filled in here. */
+void job_end(struct room *r, struct job *j, const struct oc_err *err, struct ocp_outcome *facts);
+
+/* Keeps a sentence for status while the job waits ("no space left on …"). Not written to disk. */
+void job_note(struct job *j, const struct oc_err *err);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * room.c - opens and closes the jobs room, and grants: who may start, who may send.
+ *
+ * Control loop. Start at pump(): everything that may have become possible is asked for by
+ * room_pump() and done there, once a turn.
+ */
+#include "jobs/room.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "jobs/run.h"
+
+enum {
+    READY_AHEAD = 32,          /* small jobs read and summed before their connection is free */
+    READY_BULK_AHEAD = 4,      /* large files open and waiting to send */
+    BULK_REQUEST_KIB = 700,    /* buffers of curl and TLS of one large request */
+    FIRST_LIMIT = 32,
+    BULK_TURN = 8,             /* of so many grants one is for bulk, however many small jobs wait */
+};
+
+static void pump(struct deferred *d);
+
+static void evict(void *arg, struct job *j)
+{
+    struct room *r = arg;
+    struct ocp_job spec;
+    feed_not_final(&r->feed, j);
+    feed_forget(&r->feed, j);
+    book_remove(&r->book, j);
+    j->sharer->n_in[j->state]--;
+    sched_sharer_unref(&r->sched, j->sharer);
+    job_spec(j, &spec);
+    if (!j->durable && spec.key.n)
+        book_key_remove(&r->book, j->uid, spec.key);
+    job_free(j);
+}
+
+int room_open(struct room *r, struct oc_err *err)
+{
+    r->pump.call = pump;
+    r->limit = r->config->transfer_connections < FIRST_LIMIT ? r->config->transfer_connections
+                                                             : FIRST_LIMIT;
+    sched_init(&r->sched);
+    book_init(&r->book, store_last_id(r->store) + 1);
+    feed_init(&r->feed, r->loop, evict, r);
+    return room_load(r, err);
+}
+
+/* ---- grants ---- */
+
+static void start_some(struct room *r)
+{
+    struct job *j;
+    while (r->n_starting[0] + r->sched.n_queued[READY_EXPRESS] < READY_AHEAD &&
+           (j = sched_take(&r->sched, START_EXPRESS))) {
+        sched_charge(j, START_EXPRESS, j->bytes);
+        run_start(r, j);
+    }
+    while (r->n_starting[1] + r->sched.n_queued[READY_BULK] < READY_BULK_AHEAD &&
+           (j = sched_take(&r->sched, START_BULK))) {
+        sched_charge(j, START_BULK, j->bytes);
+        run_start(r, j);
+    }
+}
+
+/* Large requests leave an eighth of the connections alone, and fit into the memory allowed. */
+static unsigned bulk_limit(const struct room *r)
+{
+    unsigned limit = (unsigned)r->limit, most;
+    most = r->config->transfer_memory_mib * 1024 / BULK_REQUEST_KIB;
+    limit -= limit >= 8 ? limit / 8 : limit >= 2 ? 1 : 0;
+    return limit < most ? limit : most ? most : 1;
+}
+
+static struct job *next_ready(struct room *r, enum sched_queue *ret)
+{
+    int bulk = r->sched.n_queued[READY_BULK] && r->bulk_in_flight < bulk_limit(r);
+    int express = r->sched.n_queued[READY_EXPRESS] > 0;
+    if (!bulk && !express)
+        return NULL;
+    *ret = bulk && (!express || ++r->turn % BULK_TURN == 0) ? READY_BULK : READY_EXPRESS;
+    return sched_take(&r->sched, *ret);
+}
+
+static void send_some(struct room *r)
+{
+    enum sched_queue q;
+    struct job *j;
+    while (r->in_flight < (unsigned)r->limit && (j = next_ready(r, &q))) {
+        uint64_t part = (uint64_t)r->config->transfer_part_mib << 20;
+        run_grant(j->run);
+        sched_charge(j, q, j->bytes < part ? j->bytes : part);
+    }
+}
+
+static void check_idle(struct room *r)
+{
+    if (!r->stopping || !r->idle || r->n_runs || r->n_ops || work_pending(r->gate))
+        return;
+    void (*idle)(void *) = r->idle;
+    r->idle = NULL;
+    idle(r->idle_arg);
+}
+
+static void pump(struct deferred *d)
+{
+    struct room *r = OC_OWNER(d, struct room, pump);
+    if (!r->stopping) {
+        start_some(r);
+        send_some(r);
+        start_some(r); /* what left room behind */
+    }
+    engine_flush(r->engine);
+    check_idle(r);
+}
+
+void room_pump(struct room *r)
+{
+    loop_defer(r->loop, &r->pump);
+}
+
+void room_on_done(struct xfer_request *req, void *room)
+{
+    struct answer_to *to = req->owner;
+    to->on_done(to, req);
+    room_pump(room);
+}
+
+/* Success lets the number of requests in flight grow by one a round; a throttled answer halves it,
+ * at most once a second, since those already in flight will be throttled as well. */
+void room_count_answer(struct room *r, const struct run_request *q)
+{
+    r->in_flight--;
+    r->bulk_in_flight -= q->bulk;
+    uint64_t now = clock_mono_ms();
+    if (!q->x.err.code) {
+        if (r->limit < r->config->transfer_connections)
+            r->limit += 1 / r->limit;
+    } else if (q->x.kind == OCI_KIND_THROTTLED && now - r->shrunk_at > 1000) {
+        r->shrunk_at = now;
+        r->limit = r->limit > 2 ? r->limit / 2 : 1;
+        log_warn("the service asks to slow down: at most %u requests at a time for now",
+                 (unsigned)r->limit);
+    }
+}
+
+/* ---- keys and clocks ---- */
+
+static void on_reloaded(void *arg, const char *text, const struct oc_err *err)
+{
+    struct room *r = arg;
+    r->reloading_keys = 0;
+    if (err->code)
+        log_warn("keys are used as they were: %s", err->text);
+    else if (text && *text)
+        log_info("%s", text);
+}
+
+/* Once at a time, however many requests were refused. */
+void room_reload_keys(struct room *r)
+{
+    if (r->reloading_keys)
+        return;
+    r->reloading_keys = 1;
+    vault_reload(r->vault, on_reloaded, r);
+}
+
+void room_learn_clock(struct room *r, struct account *a, int64_t offset_s)
+{
+    log_warn("our clock differs from that of %s by %" PRId64 " s: requests are dated by theirs",
+             a->at->storage.host, offset_s);
+    engine_set_clock(r->engine, a->at->storage.host, offset_s);
+    vault_offset(r->vault, a->at->storage.host, offset_s);
+}
+
+void room_keys_changed(struct room *r)
+{
+    struct run *u, *next;
+    accounts_forget(&r->accounts);
+    DL_FOREACH_SAFE(r->runs, u, next)
+    {
+        if (u->job->why == OCP_ENUM_why_locked || u->job->why == OCP_ENUM_why_login)
+            run_kick(u);
+    }
+}
+
+void room_configured(struct room *r, const struct config *config)
+{
+    r->config = config;
+    if (r->limit > config->transfer_connections)
+        r->limit = config->transfer_connections;
+    room_keys_changed(r);
+    room_pump(r);
+}
+
+/* ---- the end ---- */
+
+static void stop_runs(struct room *r, int all)
+{
+    struct run *u, *next;
+    DL_FOREACH_SAFE(r->runs, u, next)
+    {
+        if (all || (!u->n_requests && !u->n_work))
+            run_stop(u, NULL, OCP_ENUM_state_queued);
+    }
+}
+
+static void on_grace(uv_timer_t *t)
+{
+    stop_runs(OC_OWNER(t, struct room, grace), 1);
+}
+
+void room_stop(struct room *r, uint64_t grace_ms, void (*idle)(void *arg), void *arg)
+{
+    r->stopping = 1;
+    r->idle = idle;
+    r->idle_arg = arg;
+    uv_timer_init(r->uv, &r->grace);
+    uv_timer_start(&r->grace, on_grace, grace_ms, 0);
+    stop_runs(r, 0);
+    room_pump(r);
+}
+
+void room_close(struct room *r)
+{
+    uv_close((uv_handle_t *)&r->grace, NULL);
+    room_end_timers(r);
+    while (r->saved) {
+        struct saved *s = r->saved;
+        r->saved = s->next;
+        room_saved_free(s);
+    }
+    accounts_fini(&r->accounts);
+    feed_fini(&r->feed);
+    book_fini(&r->book);
+    sched_fini(&r->sched);
+}
+
+/* ---- questions ---- */
+
+struct job *room_find(struct room *r, uint32_t uid, uint64_t id)
+{
+    struct job *j = book_find(&r->book, id);
+    return j && j->uid == uid ? j : NULL;
+}
+
+void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_COUNT])
+{
+    memset(ret, 0, OCP_ENUM_state_COUNT * sizeof *ret);
+    for (const struct sharer *sh = r->sched.sharers; sh; sh = sh->next)
+        for (int s = 0; sh->uid == uid && s < OCP_ENUM_state_COUNT; s++)
+            ret[s] += sh->n_in[s];
+}
+
+const char *run_compartment(const struct run *u, char out[257])
+{
+    const char *configured = u->room->config->network_compartment;
+    if (u->spec.compartment.n)
+        return ocp_str_copy(u->spec.compartment, out, 257);
+    snprintf(out, 257, "%s", *configured ? configured : u->account->tenancy);
+    return out;
+}

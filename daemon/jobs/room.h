@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * room.h - all state of the jobs room, and its doors for rpc and app.
+ *
+ * Control loop. rpc asks here and nowhere deeper; news goes back through callbacks.
+ */
+#ifndef JOBS_ROOM_H
+#define JOBS_ROOM_H
+
+#include <uv.h>
+
+#include "core/config.h"
+#include "core/loop.h"
+#include "core/work.h"
+#include "jobs/account.h"
+#include "jobs/book.h"
+#include "jobs/feed.h"
+#include "jobs/job.h"
+#include "jobs/sched.h"
+#include "store/store.h"
+#include "vault/vault.h"
+#include "xfer/engine.h"
+
+struct room {
+    struct loop *loop;
+    uv_loop_t *uv;
+    const struct config *config; /* the one in force; replaced as a whole by a reload */
+    struct store *store;
+    struct engine *engine;
+    struct vault *vault;
+    struct work_gate *gate;
+    char spool_dir[512];
+    struct book book;
+    struct feed feed;
+    struct sched sched;
+    struct accounts accounts;
+    struct deferred pump; /* grants what can be granted, once a turn */
+    struct run *runs;     /* all of them, for shutdown and reload */
+    unsigned n_runs;
+    unsigned n_ops;   /* store operations that are still to come back */
+    unsigned in_flight, bulk_in_flight; /* requests of runs */
+    unsigned n_starting[2];             /* runs made but not yet sending: express, bulk */
+    double limit;                       /* of requests in flight: shrinks when throttled */
+    uint64_t shrunk_at;
+    unsigned turn;
+    int reloading_keys;
+    uv_timer_t grace;                 /* while stopping */
+    struct job_timer *timers;         /* of jobs with a time limit */
+    struct { uv_timer_t timer; int open; struct room_op *first; } again; /* verdicts a full disk refused */
+    struct saved *saved; /* transfers read back at the start, until their run takes them */
+    int stopping;
+    void (*idle)(void *arg); /* stopping, and nothing is at work any more */
+    void *idle_arg;
+    uint64_t n_retries, n_ended;
+};
+
+/* Reads the queue back; everything else must be open already. */
+int room_open(struct room *r, struct oc_err *err);
+
+/* No new requests from now on; those in flight have grace_ms to end, then they are cancelled (the
+ * queue keeps the jobs). idle(arg) follows. */
+void room_stop(struct room *r, uint64_t grace_ms, void (*idle)(void *arg), void *arg);
+void room_close(struct room *r);
+
+/* A new configuration is in force; accounts are asked again. */
+void room_configured(struct room *r, const struct config *config);
+
+/* Somebody unlocked, locked or reloaded keys: jobs that wait for that try again. */
+void room_keys_changed(struct room *r);
+
+/* Grants in the next turn of the loop. */
+void room_pump(struct room *r);
+
+/* From engine_open(). */
+void room_on_done(struct xfer_request *req, void *room);
+
+/* One submit: all jobs or none. fds[n_fds] are the message's descriptors: those taken are set to
+ * -1. The reply comes through done, after the commit, never before this returns. */
+struct submit_ask {
+    uint32_t uid;
+    const char *label;
+    int *fds;
+    unsigned n_fds;
+    void (*done)(void *arg, const uint64_t *ids, uint32_t n, const struct oc_err *err,
+                 int64_t index);
+    void *arg;
+};
+void room_submit(struct room *r, const struct submit_ask *ask, const struct ocp_span *jobs);
+
+enum room_act { ACT_CANCEL, ACT_PAUSE, ACT_RESUME, ACT_RETRY, ACT_SEAL };
+
+/* Acts on one job of uid's; a set's id stands for its members, too. 0 or an error. */
+int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struct oc_err *err);
+
+/* The job of that id if it is in memory and uid's, else NULL. */
+struct job *room_find(struct room *r, uint32_t uid, uint64_t id);
+
+/* One job as a packed status message appended to b (an element of a list). */
+void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *b);
+
+/* The same from a row of the store, for jobs that have left memory. */
+void room_pack_row(const struct store_job *row, struct oc_buf *b);
+
+/* Counts of uid's jobs by state, indexed by enum ocp_state. */
+void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_COUNT]);
+
+/* ---- within the jobs room ---- */
+
+/* A job has become final: its set, its successors. */
+void room_on_final(struct room *r, struct job *j);
+
+/* Writes the verdict, then calls done. Goes on trying when the disk is full. */
+void room_write_end(struct room *r, struct job *j, enum ocp_state state,
+                    void (*done)(struct room *r, uint64_t id, int state));
+
+/* One line for the journal. */
+void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err *err);
+
+/* A run has left without verdict: queued again, or paused. */
+void room_park(struct room *r, struct job *j, enum ocp_state park);
+
+/* An operation of the store: freed after done. */
+struct room_op {
+    struct store_op op;
+    struct room *room;
+    void (*done)(struct room_op *o);
+    void *arg;
+    uint64_t job;
+    int state;
+    void (*on_end)(struct room *r, uint64_t id, int state);
+    struct store_job row; /* what op.jobs points at */
+    struct room_op *next; /* of those to be written again */
+    int again;
+    char *text[3];  /* freed with it */
+    int owns_parts; /* op.parts is ours, not a result */
+};
+struct room_op *room_op_new(struct room *r, enum store_verb verb, void (*done)(struct room_op *o),
+                            void *arg);
+void room_op_post(struct room_op *o);
+
+/* Into the same commit. */
+void room_op_post_both(struct room_op *a, struct room_op *b);
+
+/* The row of a transfer that was interrupted; the caller frees it by room_saved_free(). NULL:
+ * there is none. */
+struct saved {
+    struct saved *next;
+    struct store_xfer row;
+};
+struct saved *room_saved_take(struct room *r, uint64_t job);
+void room_saved_free(struct saved *s);
+
+/* Keeps a copy of a transfer's row for the next run of a job that was parked. */
+void room_saved_keep(struct room *r, const struct store_xfer *row);
+
+struct run_request;
+void room_count_answer(struct room *r, const struct run_request *q);
+void room_learn_clock(struct room *r, struct account *a, int64_t offset_s);
+void room_reload_keys(struct room *r);
+
+int room_load(struct room *r, struct oc_err *err);
+void room_prune(struct room *r);
+
+/* A new or restored job is part of the room from now on: book, sharer, set, feed. */
+void room_adopt(struct room *r, struct job *j, const char *label, const struct ocp_job *spec);
+
+/* Queues it, or lets it wait for its predecessors. */
+void room_admit(struct room *r, struct job *j);
+
+/* Looks up what its predecessors in `after` have come to; the job waits meanwhile. */
+void room_watch_after(struct room *r, struct job *j, const struct ocp_job *spec);
+
+/* Starts the clock of a job with a time limit. */
+void room_limit_time(struct room *r, struct job *j, uint64_t timeout_ms);
+void room_end_timers(struct room *r);
+void room_end_timer(struct job *j);
+
+/* Members of a pull, packed job messages; done as in struct submit_ask. cursor: where the next
+ * page begins, written in the same commit; NULL: this was the last. */
+void room_add_members(struct room *r, struct job *set, const struct oc_buf *jobs, uint32_t n,
+                      const char *cursor,
+                      void (*done)(void *arg, const uint64_t *ids, uint32_t n,
+                                   const struct oc_err *err, int64_t index),
+                      void *arg);
+
+/* What every member of a pull has from its set. */
+void room_member_of(const struct job *set, const struct ocp_job *spec, struct ocp_job *ret);
+
+/* No more members will come. */
+void room_seal(struct room *r, struct job *set);
+
+/* Ends a set whose members have all ended. */
+void room_check_set(struct room *r, struct job *set);
+
+#endif

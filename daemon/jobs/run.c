@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c - one job at work: what all kinds share. Retries, waits, cancel, the way out.
+ *
+ * Control loop. A run is begun by the scheduler (run_start), granted requests one at a time
+ * (run_grant), and leaves through run_settle() once nothing of it is in flight.
+ */
+#include "jobs/run.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/backoff.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "jobs/room.h"
+#include "proto/text.h"
+
+/* How long a run waits before it looks again whether space, a file or a directory is there. */
+enum { LOOK_AGAIN_MS = 15000, RETRY_BASE_MS = 500, EPHEMERAL_TRIES = 4, AUTH_TRIES = 2 };
+
+static const struct run_ops *ops_of(int kind)
+{
+    switch (kind) {
+    case OCP_ENUM_kind_put:
+        return &run_put_ops;
+    case OCP_ENUM_kind_get:
+        return &run_get_ops;
+    case OCP_ENUM_kind_list:
+    case OCP_ENUM_kind_buckets:
+    case OCP_ENUM_kind_pull:
+        return &run_list_ops;
+    default:
+        return &run_call_ops;
+    }
+}
+
+enum ocp_why run_why(int code)
+{
+    switch (code) {
+    case OCID_E_LOCKED:
+        return OCP_ENUM_why_locked;
+    case OCID_E_LOGIN:
+    case OCID_E_KEY:
+    case OCID_E_CONFIG:
+        return OCP_ENUM_why_login;
+    case OCID_E_FILE:
+        return OCP_ENUM_why_file;
+    case OCID_E_SPACE:
+        return OCP_ENUM_why_space;
+    case OCID_E_DESTINATION:
+        return OCP_ENUM_why_destination;
+    case OCID_E_NETWORK:
+        return OCP_ENUM_why_network;
+    default:
+        return OCP_ENUM_why_retry;
+    }
+}
+
+/* ---- birth and death ---- */
+
+static void gone(void *owner)
+{
+    struct run *u = owner;
+    struct room *r = u->room;
+    DL_DELETE(r->runs, u);
+    r->n_runs--;
+    free(u->free_late);
+    free(u);
+    room_pump(r);
+}
+
+static void describe(struct run *u)
+{
+    const struct ocp_job *s = &u->spec;
+    char object[96];
+    if (!s->object.n) {
+        snprintf(u->what, sizeof u->what, "%.*s", (int)s->bucket.n, s->bucket.p);
+        return;
+    }
+    oc_text_escape(s->object.p, s->object.n, object, sizeof object);
+    snprintf(u->what, sizeof u->what, "object '%.*s/%s'", (int)(s->bucket.n > 48 ? 48 : s->bucket.n),
+             s->bucket.p, object);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+    run_kick(OC_OWNER(t, struct run, timer));
+}
+
+static void on_account(struct account_wait *w, const struct oc_err *err);
+
+static struct run *run_new(struct room *r, struct job *j)
+{
+    struct run *u = OC_NEW(struct run);
+    char profile[129];
+    u->room = r;
+    u->job = j;
+    u->ops = ops_of(j->kind);
+    u->wait.ready = on_account;
+    job_spec(j, &u->spec);
+    describe(u);
+    u->account = account_get(r, ocp_str_copy(u->spec.profile, profile, sizeof profile));
+    life_init(&u->life, gone, u);
+    uv_timer_init(r->uv, &u->timer);
+    life_open(&u->life, (uv_handle_t *)&u->timer);
+    DL_APPEND(r->runs, u);
+    r->n_runs++;
+    j->run = u;
+    return u;
+}
+
+/* A run that is being started counts until it can send, waits, or goes. */
+static void starting(struct run *u, int is)
+{
+    if (u->starting == is)
+        return;
+    int bulk = is ? sched_is_bulk(u->job) : u->starting_bulk;
+    u->starting = is;
+    u->starting_bulk = bulk;
+    if (is)
+        u->room->n_starting[bulk]++;
+    else
+        u->room->n_starting[bulk]--;
+}
+
+static void begin(struct run *u)
+{
+    starting(u, !u->stopping);
+    if (account_need(u->account, &u->wait, u->spec.namespace.n ? NEED_FACTS : u->ops->need))
+        u->ops->prepare(u);
+}
+
+static void on_account(struct account_wait *w, const struct oc_err *err)
+{
+    struct run *u = OC_OWNER(w, struct run, wait);
+    if (err)
+        run_fail(u, err);
+    else
+        u->ops->prepare(u);
+}
+
+void run_start(struct room *r, struct job *j)
+{
+    begin(run_new(r, j));
+}
+
+void run_start_cleaning(struct room *r, struct job *j)
+{
+    struct run *u = run_new(r, j);
+    u->stopping = u->has_verdict = 1;
+    u->verdict.code = OCID_E_CANCELLED;
+    begin(u);
+}
+
+/* Everything that was begun has ended: what remains is to clean up, to park, to go. */
+void run_settle(struct run *u)
+{
+    if (!u->stopping || u->n_requests || u->n_work || u->wait.waiting || u->life.ended)
+        return;
+    if (u->has_verdict && u->verdict.code && u->ops->clean && !u->retry_at && u->ops->clean(u)) {
+        u->cleaning = 1;
+        return;
+    }
+    if (u->retry_at) /* cleaning waits for a better time, unless the daemon ends */
+        return;
+    struct room *r = u->room;
+    struct job *j = u->job;
+    starting(u, 0);
+    u->ops->free(u);
+    j->run = NULL;
+    if (j->pipe_fd >= 0 && (u->has_verdict || j->ending)) {
+        close(j->pipe_fd); /* its reader sees the end */
+        j->pipe_fd = -1;
+    }
+    sched_remove(&r->sched, j);
+    if (!u->has_verdict && !j->ending && !job_final(j))
+        room_park(r, j, u->park);
+    life_end(&u->life);
+    life_close(&u->life, (uv_handle_t *)&u->timer);
+    life_done(&u->life);
+}
+
+void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park)
+{
+    if (u->stopping) {
+        if (u->cleaning && !verdict) { /* the daemon ends: the clean-up goes on after the start */
+            u->has_verdict = u->retry_at = 0;
+            for (struct run_request *q = u->requests; q; q = q->next)
+                engine_cancel(u->room->engine, &q->x);
+            run_settle(u);
+        }
+        return;
+    }
+    u->stopping = 1;
+    starting(u, 0);
+    u->park = park;
+    if (verdict) {
+        u->verdict = *verdict;
+        u->has_verdict = 1;
+    }
+    u->retry_at = 0;
+    uv_timer_stop(&u->timer);
+    account_need_end(u->account, &u->wait);
+    sched_remove(&u->room->sched, u->job);
+    u->ops->stop(u);
+    for (struct run_request *q = u->requests; q; q = q->next)
+        engine_cancel(u->room->engine, &q->x);
+    if (verdict)
+        job_end(u->room, u->job, verdict, NULL);
+    run_settle(u);
+}
+
+void run_done(struct run *u, struct ocp_outcome *facts)
+{
+    u->stopping = u->has_verdict = 1;
+    u->verdict.code = 0;
+    job_end(u->room, u->job, NULL, facts);
+    run_settle(u);
+}
+
+/* ---- failures ---- */
+
+static void wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
+{
+    u->retry_at = (uint64_t)clock_wall_ms() + delay_ms;
+    if (delay_ms)
+        uv_timer_start(&u->timer, on_timer, delay_ms, 0);
+    sched_remove(&u->room->sched, u->job);
+    starting(u, 0);
+    if (!u->stopping)
+        job_enter(u->room, u->job, OCP_ENUM_state_waiting, why);
+    room_pump(u->room);
+}
+
+void run_retry(struct run *u, const struct oc_err *err)
+{
+    struct room *r = u->room;
+    unsigned most = u->job->durable ? r->config->network_max_tries : EPHEMERAL_TRIES;
+    if (u->retry_at)
+        return; /* a retry is due already: several requests may fail at once */
+    u->attempt++;
+    u->job->tries++;
+    r->n_retries++;
+    if (most && u->attempt >= most && !u->stopping) {
+        run_stop(u, err, OCP_ENUM_state_failed);
+        return;
+    }
+    if (!u->stopping)
+        job_note(u->job, err);
+    uint64_t delay = backoff_ms(u->attempt, RETRY_BASE_MS, 1000ull * r->config->network_retry_cap_seconds,
+                                1000ull * err->retry_after, clock_random());
+    wait_for(u, err->code == OCID_E_NETWORK ? OCP_ENUM_why_network : OCP_ENUM_why_retry,
+             delay ? delay : 1);
+}
+
+void run_fail(struct run *u, const struct oc_err *err)
+{
+    enum oc_retry rule = oc_err_retry(err->code);
+    if (rule == OC_RETRY_LATER) {
+        run_retry(u, err);
+    } else if (rule == OC_RETRY_NEVER || (!u->job->durable && !u->stopping)) {
+        if (u->stopping) {
+            log_warn("%s: clean-up after job %" PRIu64 " is given up: %s", u->what, u->job->id,
+                     err->text);
+            u->has_verdict = 0;
+            run_settle(u);
+        } else {
+            run_stop(u, err, OCP_ENUM_state_failed);
+        }
+    } else {
+        enum ocp_why why = run_why(err->code);
+        if (!u->stopping)
+            job_note(u->job, err);
+        wait_for(u, why,
+                 why == OCP_ENUM_why_locked || why == OCP_ENUM_why_login ? 0 : LOOK_AGAIN_MS);
+    }
+}
+
+void run_kick(struct run *u)
+{
+    if (!u->retry_at)
+        return;
+    u->retry_at = 0;
+    uv_timer_stop(&u->timer);
+    if (u->stopping) {
+        if (u->prepared)
+            run_settle(u);
+        else if (!u->wait.waiting)
+            begin(u);
+        return;
+    }
+    job_enter(u->room, u->job, u->n_requests ? OCP_ENUM_state_running : OCP_ENUM_state_queued,
+              OCP_ENUM_why_none);
+    if (u->prepared)
+        run_ready(u);
+    else if (!u->wait.waiting && !u->n_work)
+        begin(u);
+}
+
+/* ---- requests ---- */
+
+void run_ready(struct run *u)
+{
+    u->prepared = 1;
+    starting(u, 0);
+    if (u->stopping) {
+        run_settle(u);
+        return;
+    }
+    if (u->room->stopping && !u->n_requests && !u->n_work) {
+        run_stop(u, NULL, OCP_ENUM_state_queued);
+        return;
+    }
+    if (u->job->in_lane || u->retry_at)
+        return;
+    sched_add(&u->room->sched, u->job,
+              sched_is_bulk(u->job) ? READY_BULK : READY_EXPRESS, u->n_requests > 0);
+    room_pump(u->room);
+}
+
+static void on_answer(struct answer_to *self, struct xfer_request *req);
+
+struct run_request *run_request_new(struct run *u)
+{
+    struct run_request *q = OC_NEW(struct run_request);
+    q->run = u;
+    q->answer.on_done = on_answer;
+    q->x.owner = &q->answer;
+    q->x.profile = u->account->profile;
+    q->x.what = u->what;
+    q->x.base = u->account->at->storage.base;
+    q->x.max_memory = OCI_ERROR_BODY_MAX;
+    return q;
+}
+
+void run_request_drop(struct run_request *q)
+{
+    xfer_request_fini(&q->x);
+    free(q);
+}
+
+void run_post(struct run *u, struct run_request *q)
+{
+    DL_APPEND(u->requests, q);
+    u->n_requests++;
+    u->room->in_flight++;
+    u->room->bulk_in_flight += sched_is_bulk(u->job);
+    q->bulk = (uint8_t)sched_is_bulk(u->job);
+    engine_post(u->room->engine, &q->x);
+}
+
+/* A 401 is met once by a better clock or by fresh credentials; then it waits for a person. */
+static void mend_auth(struct run *u, struct run_request *q)
+{
+    struct oc_err *err = &q->x.err;
+    if (q->x.kind != OCI_KIND_CLOCK && q->x.kind != OCI_KIND_CREDENTIALS)
+        return;
+    if (++u->n_auth >= AUTH_TRIES) {
+        if (u->job->durable)
+            err->code = OCID_E_LOGIN;
+        return;
+    }
+    if (q->x.kind == OCI_KIND_CLOCK)
+        room_learn_clock(u->room, u->account, q->x.server_date_offset_s);
+    else
+        room_reload_keys(u->room);
+    err->code = OCID_E_UNAVAILABLE;
+}
+
+static void on_answer(struct answer_to *self, struct xfer_request *req)
+{
+    struct run_request *q = OC_OWNER(self, struct run_request, answer);
+    struct run *u = q->run;
+    int ok = !req->err.code;
+    DL_DELETE(u->requests, q);
+    u->n_requests--;
+    room_count_answer(u->room, q);
+    if (ok)
+        u->attempt = u->n_auth = 0;
+    else
+        mend_auth(u, q);
+    u->n_work++; /* answered() may end the run; it must outlive the call */
+    u->ops->answered(u, q, ok);
+    run_request_drop(q);
+    if (run_work_end(u) && u->prepared)
+        run_ready(u);
+}
+
+struct oci_where run_where(const struct run *u, struct run_names *names)
+{
+    ocp_str_copy(u->spec.bucket, names->bucket, sizeof names->bucket);
+    ocp_str_copy(u->spec.object, names->object, sizeof names->object);
+    if (u->spec.namespace.n)
+        ocp_str_copy(u->spec.namespace, names->namespace, sizeof names->namespace);
+    else
+        run_take_text(names->namespace, sizeof names->namespace, u->account->namespace);
+    return (struct oci_where){u->account->at->storage.host, names->namespace, names->bucket,
+                              names->object};
+}
+
+void run_take_text(char *to, size_t size, const char *from)
+{
+    if (from)
+        snprintf(to, size, "%s", from);
+}
+
+void run_work_begin(struct run *u)
+{
+    u->n_work++;
+}
+
+int run_work_end(struct run *u)
+{
+    u->n_work--;
+    if (!u->stopping)
+        return 1;
+    run_settle(u);
+    return 0;
+}
+
+int run_grant(struct run *u)
+{
+    uint64_t before = u->n_requests;
+    if (u->stopping || u->retry_at)
+        return 0;
+    u->n_work++;
+    enum run_sent sent = u->ops->send(u);
+    if (u->n_requests > before && !u->stopping && !u->retry_at &&
+        u->job->state != OCP_ENUM_state_running)
+        job_enter(u->room, u->job, OCP_ENUM_state_running, OCP_ENUM_why_none);
+    if (!run_work_end(u))
+        return 0;
+    if (sent == RUN_SENT && !u->job->in_lane && !u->retry_at)
+        sched_add(&u->room->sched, u->job, sched_is_bulk(u->job) ? READY_BULK : READY_EXPRESS, 1);
+    return sent == RUN_SENT;
+}

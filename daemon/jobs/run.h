@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.h - one job at work: its account, its requests in flight, its retries, its clean-up.
+ *
+ * Control loop; private to the jobs room. A run is made when the scheduler starts a job, and freed
+ * when nothing of it is in flight any more. What differs from kind to kind is in struct run_ops:
+ * run_put.c, run_get.c, run_list.c, run_call.c.
+ */
+#ifndef JOBS_RUN_H
+#define JOBS_RUN_H
+
+#include <utlist.h>
+
+#include "core/life.h"
+#include "jobs/account.h"
+#include "jobs/job.h"
+#include "store/store.h"
+#include "xfer/plan.h"
+
+struct room;
+
+/* One request of a run. */
+struct run_request {
+    struct run_request *prev, *next; /* those in flight */
+    struct run *run;
+    struct answer_to answer;
+    struct xfer_request x;
+    struct xfer_step step;
+    uint8_t bulk;
+};
+
+enum run_sent {
+    RUN_SENT, /* one request was posted; ask again */
+    RUN_BUSY, /* nothing to send until something in flight has ended */
+};
+
+struct run_ops {
+    enum account_need need;
+    /* The account is ready: gets at what must be at hand before a connection is taken, then calls
+     * run_ready() (perhaps at once) or run_fail(). */
+    void (*prepare)(struct run *u);
+    /* A connection is granted: post one request, or find that there is nothing to do. */
+    enum run_sent (*send)(struct run *u);
+    /* A request has ended. ok: it worked. Else the run has been told to try again or fails, and
+     * this puts the step back. */
+    void (*answered)(struct run *u, struct run_request *q, int ok);
+    /* The run ends for another reason (cancel, pause, time limit, shutdown): plan no more. */
+    void (*stop)(struct run *u);
+    /* Nothing is in flight: 1 if there is something left to clean up, which was begun. May be
+     * NULL. */
+    int (*clean)(struct run *u);
+    void (*progress)(const struct run *u, struct ocp_status *ret);
+    void (*free)(struct run *u);
+};
+
+struct run {
+    struct run *prev, *next; /* of the room */
+    struct room *room;
+    struct job *job;
+    const struct run_ops *ops;
+    void *of; /* the kind's own state */
+    struct account *account;
+    struct account_wait wait;
+    struct ocp_job spec; /* borrows from the job */
+    char what[160];      /* "object 'b/o'", for sentences */
+    struct run_request *requests;
+    unsigned n_requests; /* in flight */
+    unsigned n_work;     /* in the pool or with the store */
+    unsigned attempt;    /* failures since the last success */
+    unsigned n_auth;     /* 401s since the last success */
+    uint64_t retry_at;   /* wall clock; 0: not waiting for a retry */
+    uv_timer_t timer;    /* for the retry */
+    struct life life;
+    int prepared;
+    int starting, starting_bulk; /* counted in room.n_starting */
+    unsigned n_sent_lost;        /* requests whose answer did not come */
+    void *free_late;             /* freed with the run: memory under a closing handle */
+    int stopping;          /* nothing new is begun */
+    int cleaning;          /* what ops->clean() began is under way */
+    struct oc_err verdict; /* stopping: with which error the job ends; code 0: it goes on later */
+    int has_verdict;
+    int published; /* get: the destination's name shows the object */
+    enum ocp_state park; /* stopping without verdict: the state it goes to: queued or paused */
+};
+
+/* Starts j's run. */
+void run_start(struct room *r, struct job *j);
+
+/* Starts a run that only cleans up behind a job that has ended. */
+void run_start_cleaning(struct room *r, struct job *j);
+
+/* What the run needs is at hand: the scheduler may grant it requests (again). */
+void run_ready(struct run *u);
+
+/* The job has done its work. facts as in job_end(). */
+void run_done(struct run *u, struct ocp_outcome *facts);
+
+/* The error decides by its retry rule: a later try, a wait for the cause to be mended, or the end.
+ * Of an error of a request the run is told by ops->answered() already. */
+void run_fail(struct run *u, const struct oc_err *err);
+
+/* A later try whatever the error's rule says: a checksum that did not agree. */
+void run_retry(struct run *u, const struct oc_err *err);
+
+/* Somebody else ends it: verdict, or (NULL) park it in that state. */
+void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park);
+
+/* One more try at once: resume, unlock, reload. */
+void run_kick(struct run *u);
+
+/* A request to be filled by the kind, then run_post(). */
+struct run_request *run_request_new(struct run *u);
+void run_post(struct run *u, struct run_request *q);
+void run_request_drop(struct run_request *q);
+
+/* Work in the pool or the store has begun; it has ended: 0 if the run is stopping and is perhaps
+ * gone now. */
+void run_work_begin(struct run *u);
+int run_work_end(struct run *u);
+
+/* Where the job's object is; borrows from *names, the account and the run. */
+struct run_names {
+    char namespace[257], bucket[257], object[1025];
+};
+struct oci_where run_where(const struct run *u, struct run_names *names);
+
+/* Copies a text of an answer, cut to size; NULL leaves *to alone. */
+void run_take_text(char *to, size_t size, const char *from);
+
+/* Parks, cleans up or frees a run that is stopping and has nothing in flight. */
+void run_settle(struct run *u);
+
+/* The compartment that the job, the configuration or the tenancy names; out or borrowed. */
+const char *run_compartment(const struct run *u, char out[257]);
+
+/* From the scheduler: posts requests as long as granted; 1: ask again. */
+int run_grant(struct run *u);
+
+/* The error's place in job states. */
+enum ocp_why run_why(int code);
+
+extern const struct run_ops run_put_ops, run_get_ops, run_list_ops, run_call_ops;
+
+#endif

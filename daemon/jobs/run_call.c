@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_call.c - jobs of one request: head, delete, mkbucket, whoami, namespace.
+ *
+ * Control loop. What the answer says becomes the outcome's result.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "jobs/room.h"
+#include "jobs/run.h"
+
+/* Pairs of the result, as they are found. */
+struct result {
+    struct oc_buf b;
+    uint32_t n;
+};
+
+static void add(struct result *r, const char *key, const char *value)
+{
+    if (!value || !*value)
+        return;
+    ocp_add_pair(&r->b, key, value, strlen(value));
+    r->n++;
+}
+
+static void prepare(struct run *u)
+{
+    if (u->stopping) {
+        u->has_verdict = 0;
+        run_settle(u);
+    } else {
+        run_ready(u);
+    }
+}
+
+static int build_delete(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct run_names names;
+    struct oci_where w = run_where(u, &names);
+    char match[129], version[129];
+    struct oci_get_options o = {0};
+    if (u->spec.if_match.n)
+        o.if_match = ocp_str_copy(u->spec.if_match, match, sizeof match);
+    if (u->spec.version_id.n)
+        o.version_id = ocp_str_copy(u->spec.version_id, version, sizeof version);
+    return u->job->kind == OCP_ENUM_kind_head ? oci_call_head(&w, &o, &q->x.call, err)
+                                              : oci_call_delete(&w, &o, &q->x.call, err);
+}
+
+static int build(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct run_names names;
+    struct oci_where w = run_where(u, &names);
+    char compartment[257], tier[33];
+    switch (u->job->kind) {
+    case OCP_ENUM_kind_head:
+    case OCP_ENUM_kind_delete:
+        return build_delete(u, q, err);
+    case OCP_ENUM_kind_mkbucket:
+        ocp_str_copy(u->spec.compartment, compartment, sizeof compartment);
+        ocp_str_copy(u->spec.storage_tier, tier, sizeof tier);
+        return oci_call_bucket_create(&w, run_compartment(u, compartment), tier[0] ? tier : NULL,
+                                      &q->x.call, err);
+    case OCP_ENUM_kind_whoami:
+        q->x.base = u->account->at->identity.base;
+        q->x.what = "the user of the profile";
+        if (!u->account->user[0])
+            return oc_fail(err, OCID_E_CONFIG, 0, "profile '%s' names no user: whoami has nobody to ask for",
+                           u->account->profile);
+        return oci_call_user(u->account->at->identity.host, u->account->user, &q->x.call, err);
+    default:
+        q->x.what = "the namespace";
+        return oci_call_namespace(u->account->at->storage.host, NULL, &q->x.call, err);
+    }
+}
+
+static enum run_sent send_one(struct run *u)
+{
+    struct oc_err err;
+    if (u->n_requests)
+        return RUN_BUSY;
+    struct run_request *q = run_request_new(u);
+    if (build(u, q, &err)) {
+        run_request_drop(q);
+        run_fail(u, &err);
+    } else {
+        run_post(u, q);
+    }
+    return RUN_BUSY;
+}
+
+static void add_head(struct result *res, const struct oci_reply *r)
+{
+    char number[32];
+    snprintf(number, sizeof number, "%lld", (long long)r->content_length);
+    add(res, "content-length", number);
+    add(res, "content-type", r->content_type);
+    add(res, "etag", r->etag);
+    add(res, "content-md5", r->content_md5);
+    add(res, "opc-multipart-md5", r->opc_multipart_md5);
+    add(res, "storage-tier", r->storage_tier);
+    add(res, "archival-state", r->archival_state);
+    add(res, "version-id", r->version_id);
+    if (r->has_crc32c) {
+        snprintf(number, sizeof number, "%08x", r->crc32c);
+        add(res, "crc32c", number);
+    }
+    if (r->last_modified) {
+        char when[32];
+        struct tm tm;
+        gmtime_r(&r->last_modified, &tm);
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        add(res, "last-modified", when);
+    }
+    for (const struct oci_meta *m = r->meta; m; m = m->next) {
+        char key[300];
+        snprintf(key, sizeof key, "opc-meta-%.256s", m->name);
+        add(res, key, m->value);
+    }
+}
+
+static int on_bucket(void *arg, const struct oci_bucket *b)
+{
+    struct result *res = arg;
+    add(res, "name", b->name);
+    add(res, "namespace", b->namespace);
+    add(res, "compartment", b->compartment);
+    add(res, "etag", b->etag);
+    return 0;
+}
+
+static int read_user(struct run *u, struct run_request *q, struct result *res, struct oc_err *err)
+{
+    struct oci_user user;
+    int rc = oci_parse_user(q->x.reply_body, q->x.reply_len, &user, err);
+    if (rc)
+        return rc;
+    add(res, "id", user.id);
+    add(res, "name", user.name);
+    add(res, "state", user.state);
+    add(res, "tenancy", u->account->tenancy);
+    add(res, "profile", u->account->profile);
+    add(res, "endpoint", u->account->at->storage.base);
+    return 0;
+}
+
+static int read_answer(struct run *u, struct run_request *q, struct result *res,
+                       struct oc_err *err)
+{
+    char ns[257];
+    switch (u->job->kind) {
+    case OCP_ENUM_kind_head:
+        add_head(res, &q->x.reply);
+        return 0;
+    case OCP_ENUM_kind_mkbucket:
+        return oci_parse_bucket(q->x.reply_body, q->x.reply_len, on_bucket, res, err);
+    case OCP_ENUM_kind_whoami:
+        return read_user(u, q, res, err);
+    case OCP_ENUM_kind_namespace:
+        if (oci_parse_namespace(q->x.reply_body, q->x.reply_len, ns, sizeof ns, err))
+            return err->code;
+        add(res, "namespace", ns);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void answered(struct run *u, struct run_request *q, int ok)
+{
+    struct oc_err err = q->x.err;
+    struct result res = {0};
+    struct ocp_outcome o = {0};
+    if (u->stopping)
+        return;
+    oc_buf_init(&res.b, 64 << 10);
+    int lost = u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT &&
+               u->n_sent_lost; /* our own first try had succeeded */
+    if (err.code == OCID_E_NETWORK && q->x.sent_any)
+        u->n_sent_lost++;
+    if (!ok && !lost) {
+        run_fail(u, &err);
+    } else if (ok && read_answer(u, q, &res, &err)) {
+        run_fail(u, &err);
+    } else {
+        OCP_SET(&o, outcome, result, ocp_span(&res.b, res.n));
+        if (q->x.reply.opc_request_id)
+            OCP_SET(&o, outcome, request_id, ocp_str(q->x.reply.opc_request_id));
+        if (q->x.reply.etag)
+            OCP_SET(&o, outcome, etag, ocp_str(q->x.reply.etag));
+        run_done(u, &o);
+    }
+    oc_buf_fini(&res.b);
+}
+
+static void stop(struct run *u)
+{
+    (void)u;
+}
+
+static void progress(const struct run *u, struct ocp_status *ret)
+{
+    (void)u;
+    (void)ret;
+}
+
+const struct run_ops run_call_ops = {
+    .need = NEED_NAMESPACE,
+    .prepare = prepare,
+    .send = send_one,
+    .answered = answered,
+    .stop = stop,
+    .progress = progress,
+    .free = stop,
+};

@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_get.c - drives the planner of a download into a file, or one request into a pipe.
+ *
+ * Control loop. xfer/get.c says what is next. The part file lies beside the destination until its
+ * bytes are proven and on the disk; a name never shows a partial file.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "jobs/files.h"
+#include "jobs/room.h"
+#include "jobs/run.h"
+
+enum { SUM_TRIES = 3, MTIME_DIGITS = 32 };
+
+struct get {
+    struct xfer_get *plan; /* NULL: into a pipe */
+    struct xfer_file *file;
+    char *part_path;
+    int resumed; /* the part file of an earlier life is taken */
+    unsigned n_sum;
+    int verified;
+    char etag[129], version_id[129], request_id[129], content_md5[32];
+    uint32_t object_crc32c; /* of the whole, as the service says */
+    int has_object_crc32c;
+    int64_t mtime_ns;
+    uint64_t piped; /* into the pipe so far */
+    uint32_t piped_crc32c;
+    uint64_t size;
+};
+
+static int to_pipe(const struct run *u)
+{
+    return u->job->pipe_fd >= 0 && !u->spec.dest.n;
+}
+
+static uint64_t part_bytes_of(const struct run *u)
+{
+    return (uint64_t)u->room->config->transfer_part_mib << 20;
+}
+
+static char *dest_of(const struct run *u)
+{
+    return oc_strndup(u->spec.dest.p, u->spec.dest.n);
+}
+
+/* ---- getting ready ---- */
+
+static void on_parts(struct room_op *o)
+{
+    struct run *u = o->arg;
+    struct get *g = u->of;
+    for (uint32_t i = 0; !o->op.err.code && i < o->op.n; i++)
+        xfer_get_have(g->plan, o->op.parts[i].part_no, o->op.parts[i].bytes,
+                      o->op.parts[i].crc32c);
+    if (run_work_end(u))
+        run_ready(u);
+}
+
+/* Goes on from the row of an earlier life: the object's etag, its size, the parts on disk. */
+static int resume(struct run *u, struct oc_err *err)
+{
+    struct get *g = u->of;
+    struct saved *s = room_saved_take(u->room, u->job->id);
+    if (!s)
+        return 0;
+    int rc = xfer_get_resume(s->row.total, s->row.part_bytes, &g->plan, err);
+    ocp_str_copy(s->row.etag, g->etag, sizeof g->etag);
+    /* the sums of the whole were in the first answer: they are kept in the cursor */
+    unsigned crc = 0;
+    long long mtime = 0;
+    char cursor[128];
+    ocp_str_copy(s->row.cursor, cursor, sizeof cursor);
+    if (sscanf(cursor, "%d %x %lld %31s", &g->has_object_crc32c, &crc, &mtime, g->content_md5) < 4)
+        g->content_md5[0] = 0;
+    if (!strcmp(g->content_md5, "-"))
+        g->content_md5[0] = 0;
+    g->object_crc32c = crc;
+    g->mtime_ns = mtime;
+    g->size = s->row.total;
+    g->resumed = !rc;
+    room_saved_free(s);
+    if (rc)
+        return -1;
+    struct room_op *o = room_op_new(u->room, STORE_READ_PARTS, on_parts, u);
+    o->op.id = u->job->id;
+    run_work_begin(u);
+    room_op_post(o);
+    return 1;
+}
+
+static void prepare(struct run *u)
+{
+    struct oc_err err;
+    if (u->stopping) { /* nothing of a download is left at the service */
+        u->has_verdict = 0;
+        run_settle(u);
+        return;
+    }
+    if (!u->of)
+        u->of = OC_NEW(struct get);
+    struct get *g = u->of;
+    if (to_pipe(u) || g->plan) {
+        run_ready(u);
+        return;
+    }
+    if (!g->part_path)
+        g->part_path = file_part_name(u->spec.dest, u->job->id);
+    int resumed = resume(u, &err);
+    if (resumed > 0)
+        return;
+    if (resumed < 0 || xfer_get_new(part_bytes_of(u), &g->plan, &err))
+        run_fail(u, &err);
+    else
+        run_ready(u);
+}
+
+/* ---- steps that are not requests ---- */
+
+static void step_end(struct run *u, enum step_kind kind, enum step_end how)
+{
+    struct get *g = u->of;
+    struct xfer_step s = {.kind = kind};
+    xfer_get_end(g->plan, &s, how, 0);
+}
+
+static void on_file(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct get *g = u->of;
+    struct oc_err err = t->err;
+    if (!err.code) {
+        if (g->file)
+            xfer_file_unref(g->file);
+        g->file = t->file;
+        t->file = NULL;
+    }
+    file_task_free(t);
+    step_end(u, STEP_OPEN, err.code ? STEP_AGAIN : STEP_OK);
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_fail(u, &err);
+    else
+        run_ready(u);
+}
+
+static void open_part(struct run *u)
+{
+    struct get *g = u->of;
+    struct file_task *t = file_task_new(FILE_PART, on_file, u);
+    t->path = oc_strdup(g->part_path);
+    t->dest = dest_of(u);
+    t->root_len = u->spec.below;
+    t->overwrite = u->spec.overwrite;
+    t->fresh = !g->resumed;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void on_sum(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct get *g = u->of;
+    char md5[32];
+    struct oc_err err = t->err;
+    oci_base64(t->md5, sizeof t->md5, md5);
+    file_task_free(t);
+    int agrees = !err.code && !strcmp(md5, g->content_md5);
+    if (!err.code && !agrees)
+        oc_fail(&err, OCID_E_CHECKSUM, 0, "%s arrived changed: MD5 %s, but the service says %s",
+                u->what, md5, g->content_md5);
+    if (agrees)
+        g->verified = OCP_ENUM_verified_md5;
+    step_end(u, STEP_VERIFY, agrees ? STEP_OK : err.code == OCID_E_CHECKSUM ? STEP_CHANGED : STEP_AGAIN);
+    if (!run_work_end(u))
+        return;
+    if (agrees)
+        run_ready(u);
+    else if (err.code == OCID_E_CHECKSUM && ++g->n_sum < SUM_TRIES)
+        run_retry(u, &err);
+    else
+        run_fail(u, &err);
+}
+
+static void sum_file(struct run *u)
+{
+    struct get *g = u->of;
+    struct get_facts f;
+    xfer_get_facts(g->plan, &f);
+    struct file_task *t = file_task_new(FILE_SUM, on_sum, u);
+    t->path = oc_strdup(g->part_path);
+    t->file = xfer_file_ref(g->file);
+    t->size = f.size;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void finish(struct run *u)
+{
+    struct get *g = u->of;
+    struct ocp_outcome o = {0};
+    OCP_SET(&o, outcome, etag, ocp_str(g->etag));
+    if (g->version_id[0])
+        OCP_SET(&o, outcome, version_id, ocp_str(g->version_id));
+    if (g->request_id[0])
+        OCP_SET(&o, outcome, request_id, ocp_str(g->request_id));
+    OCP_SET(&o, outcome, verified, g->verified);
+    OCP_SET(&o, outcome, bytes, g->size);
+    run_done(u, &o);
+}
+
+static void on_published(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct oc_err err = t->err;
+    file_task_free(t);
+    step_end(u, STEP_PUBLISH, err.code ? STEP_AGAIN : STEP_OK);
+    if (!err.code) /* the name is there: done, even if somebody asked to stop meanwhile */
+        u->published = 1;
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_fail(u, &err);
+    else
+        run_ready(u);
+}
+
+/* All parts are there: their sums combine to the object's, unless MD5 has proven it already. */
+static int whole_agrees(struct run *u, struct oc_err *err)
+{
+    struct get *g = u->of;
+    struct get_facts f;
+    xfer_get_facts(g->plan, &f);
+    if (g->verified == OCP_ENUM_verified_md5)
+        return 0;
+    if (u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF) {
+        g->verified = OCP_ENUM_verified_none;
+        return 0;
+    }
+    g->verified = g->has_object_crc32c ? OCP_ENUM_verified_crc32c : OCP_ENUM_verified_length;
+    if (!g->has_object_crc32c || f.crc32c == g->object_crc32c)
+        return 0;
+    return oc_fail(err, OCID_E_CHECKSUM, 0,
+                   "%s arrived changed: CRC32C %08x, but the service says %08x", u->what, f.crc32c,
+                   g->object_crc32c);
+}
+
+static void publish(struct run *u)
+{
+    struct get *g = u->of;
+    struct oc_err err;
+    if (whole_agrees(u, &err)) {
+        step_end(u, STEP_PUBLISH, STEP_CHANGED); /* all of it again */
+        g->resumed = 0;
+        if (++g->n_sum < SUM_TRIES)
+            run_retry(u, &err);
+        else
+            run_fail(u, &err);
+        return;
+    }
+    struct file_task *t = file_task_new(FILE_PUBLISH, on_published, u);
+    t->path = oc_strdup(g->part_path);
+    t->dest = dest_of(u);
+    t->file = xfer_file_ref(g->file);
+    t->size = g->size;
+    t->overwrite = u->spec.overwrite;
+    t->mtime_ns = g->mtime_ns;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void on_saved(struct room_op *o)
+{
+    struct run *u = o->arg;
+    struct oc_err err = o->op.err;
+    step_end(u, STEP_SAVE, err.code ? STEP_AGAIN : STEP_OK);
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_retry(u, &err);
+    else
+        run_ready(u);
+}
+
+enum { SUMS_SIZE = 128 };
+
+/* The row of the transfer. What the first answer said of the whole is in its cursor. */
+static struct store_xfer row_of(const struct run *u, char sums[SUMS_SIZE])
+{
+    const struct get *g = u->of;
+    struct get_facts f;
+    xfer_get_facts(g->plan, &f);
+    snprintf(sums, SUMS_SIZE, "%d %x %lld %s", g->has_object_crc32c, g->object_crc32c,
+             (long long)g->mtime_ns, g->content_md5[0] ? g->content_md5 : "-");
+    return (struct store_xfer){.job = u->job->id,
+                               .phase = f.phase,
+                               .total = f.size,
+                               .part_bytes = f.part_bytes,
+                               .etag = ocp_str(g->etag),
+                               .cursor = ocp_str(sums)};
+}
+
+static void save(struct run *u)
+{
+    struct get *g = u->of;
+    struct room_op *o = room_op_new(u->room, STORE_XFER, on_saved, u);
+    o->text[0] = oc_strdup(g->etag);
+    o->text[1] = oc_new(1, SUMS_SIZE);
+    o->op.xfer = row_of(u, o->text[1]);
+    o->op.xfer.etag = ocp_str(o->text[0]);
+    run_work_begin(u);
+    room_op_post(o);
+}
+
+/* ---- requests ---- */
+
+static int build(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct get *g = u->of;
+    struct run_names names;
+    char match[129], version[129];
+    struct oci_where w = run_where(u, &names);
+    int piping = !g->plan;
+    struct oci_get_options o = {
+        .ranged = !piping || g->piped,
+        .first = q->step.offset,
+        .last = piping ? UINT64_MAX : q->step.offset + q->step.length - 1,
+        .if_match = g->etag[0]            ? g->etag
+                    : u->spec.if_match.n ? ocp_str_copy(u->spec.if_match, match, sizeof match)
+                                         : NULL,
+        .version_id = u->spec.version_id.n
+                          ? ocp_str_copy(u->spec.version_id, version, sizeof version)
+                          : NULL,
+    };
+    q->x.ranged = o.ranged;
+    q->x.sums = u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF
+                    ? 0
+                    : XFER_CRC32C | (g->size ? 0 : XFER_MD5_LATE);
+    q->x.offset = q->step.offset;
+    q->x.length = q->step.length;
+    q->x.to = piping ? SINK_PIPE : SINK_FILE;
+    q->x.pipe_fd = u->job->pipe_fd;
+    if (!piping)
+        q->x.file = xfer_file_ref(g->file);
+    return oci_call_get(&w, &o, &q->x.call, err);
+}
+
+static int request(struct run *u, const struct xfer_step *s)
+{
+    struct oc_err err;
+    struct get *g = u->of;
+    struct run_request *q = run_request_new(u);
+    q->step = *s;
+    if (!build(u, q, &err)) {
+        run_post(u, q);
+        return 1;
+    }
+    run_request_drop(q);
+    if (g->plan)
+        xfer_get_end(g->plan, s, STEP_FATAL, 0);
+    run_fail(u, &err);
+    return 0;
+}
+
+static enum run_sent send_pipe(struct run *u)
+{
+    struct get *g = u->of;
+    struct xfer_step s = {.kind = STEP_REQUEST, .op = OP_RANGE, .offset = g->piped};
+    s.length = g->size ? g->size - g->piped : UINT64_MAX;
+    if (!u->n_requests)
+        request(u, &s);
+    return RUN_BUSY;
+}
+
+static enum run_sent send_next(struct run *u)
+{
+    struct get *g = u->of;
+    struct xfer_step s;
+    if (!g->plan)
+        return send_pipe(u);
+    xfer_get_next(g->plan, &s);
+    switch (s.kind) {
+    case STEP_REQUEST:
+        return request(u, &s) ? RUN_SENT : RUN_BUSY;
+    case STEP_OPEN:
+        open_part(u);
+        break;
+    case STEP_SAVE:
+        save(u);
+        break;
+    case STEP_VERIFY:
+        sum_file(u);
+        break;
+    case STEP_PUBLISH:
+        publish(u);
+        break;
+    case STEP_DONE:
+        finish(u);
+        break;
+    default:
+        break;
+    }
+    return RUN_BUSY;
+}
+
+/* ---- answers ---- */
+
+/* mtime as `ocictl push` keeps it, else when the object was made. */
+static int64_t mtime_of(const struct oci_reply *r)
+{
+    for (const struct oci_meta *m = r->meta; m; m = m->next)
+        if (!strcasecmp(m->name, "mtime-ns"))
+            return strtoll(m->value, NULL, 10);
+    return (int64_t)r->last_modified * 1000000000;
+}
+
+/* The first answer tells which object it is; the rest is pinned to it. 416: it is empty. */
+static void learn(struct run *u, struct run_request *q, int empty)
+{
+    struct get *g = u->of;
+    const struct oci_reply *r = &q->x.reply;
+    run_take_text(g->etag, sizeof g->etag, r->etag);
+    run_take_text(g->version_id, sizeof g->version_id, r->version_id);
+    run_take_text(g->content_md5, sizeof g->content_md5, r->content_md5);
+    run_take_text(g->request_id, sizeof g->request_id, r->opc_request_id);
+    g->has_object_crc32c = r->has_crc32c;
+    g->object_crc32c = r->crc32c;
+    g->mtime_ns = mtime_of(r);
+    g->size = empty ? 0 : r->has_range ? (uint64_t)r->range_total : (uint64_t)r->content_length;
+    if (g->size > SCHED_SMALL_BYTES)
+        u->job->bytes = g->size;
+}
+
+/* One range was all of it, and its MD5 was summed on the way. */
+static int md5_of_whole(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct get *g = u->of;
+    char md5[32];
+    if (!q->x.has_md5 || !g->content_md5[0])
+        return 0;
+    oci_base64(q->x.md5, sizeof q->x.md5, md5);
+    if (strcmp(md5, g->content_md5))
+        return oc_fail(err, OCID_E_CHECKSUM, 0,
+                       "%s arrived changed: MD5 %s, but the service says %s", u->what, md5,
+                       g->content_md5);
+    g->verified = OCP_ENUM_verified_md5;
+    return 0;
+}
+
+static void on_part_saved(struct room_op *o)
+{
+    run_work_end(o->arg);
+}
+
+static void save_part(struct run *u, const struct run_request *q, uint64_t bytes)
+{
+    struct room_op *o = room_op_new(u->room, STORE_PART, on_part_saved, u);
+    o->op.parts = OC_NEW(struct store_part);
+    o->owns_parts = 1;
+    *o->op.parts = (struct store_part){.job = u->job->id,
+                                       .part_no = q->step.part_no,
+                                       .bytes = bytes,
+                                       .crc32c = q->x.crc32c,
+                                       .etag = ocp_str("")};
+    run_work_begin(u);
+    room_op_post(o);
+}
+
+struct part_synced {
+    struct run *run;
+    struct xfer_step step;
+    uint32_t crc32c;
+    uint64_t bytes;
+};
+
+/* A range of a large object is recorded only once its bytes are on the disk. */
+static void on_synced(struct file_task *t)
+{
+    struct part_synced *s = t->arg;
+    struct run *u = s->run;
+    if (!t->err.code && !u->stopping) {
+        struct run_request q = {.step = s->step};
+        q.x.crc32c = s->crc32c;
+        save_part(u, &q, s->bytes);
+    }
+    free(s);
+    file_task_free(t);
+    if (run_work_end(u))
+        run_ready(u);
+}
+
+static void sync_part(struct run *u, const struct run_request *q)
+{
+    struct get *g = u->of;
+    struct part_synced *s = OC_NEW(struct part_synced);
+    *s = (struct part_synced){u, q->step, q->x.crc32c, q->x.bytes_moved};
+    struct file_task *t = file_task_new(FILE_SYNC, on_synced, s);
+    t->path = oc_strdup(g->part_path);
+    t->file = xfer_file_ref(g->file);
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void fail_sum(struct run *u, const struct oc_err *err)
+{
+    struct get *g = u->of;
+    if (++g->n_sum < SUM_TRIES)
+        run_retry(u, err);
+    else
+        run_fail(u, err);
+}
+
+static void range_ok(struct run *u, struct run_request *q)
+{
+    struct get *g = u->of;
+    struct oc_err err = {0};
+    struct get_facts f;
+    xfer_get_facts(g->plan, &f);
+    if (!f.sized) {
+        learn(u, q, 0);
+        int one = q->x.bytes_moved == g->size;
+        if (one && md5_of_whole(u, q, &err)) {
+            xfer_get_end(g->plan, &q->step, STEP_AGAIN, 0);
+            fail_sum(u, &err);
+            return;
+        }
+        xfer_get_sized(g->plan, g->size,
+                       g->content_md5[0] && !g->has_object_crc32c && !one &&
+                           u->room->config->transfer_checksum != CONFIG_CHECKSUM_OFF);
+    }
+    xfer_get_end(g->plan, &q->step, STEP_OK, q->x.crc32c);
+    xfer_get_facts(g->plan, &f);
+    if (f.n_parts > 1 && !u->stopping)
+        sync_part(u, q);
+}
+
+static void local_error(struct oc_err *err, int sys)
+{
+    if (sys == ENOSPC || sys == EDQUOT)
+        err->code = OCID_E_SPACE;
+    else
+        err->code = OCID_E_DESTINATION;
+}
+
+static void range_failed(struct run *u, struct run_request *q)
+{
+    struct get *g = u->of;
+    struct oc_err err = q->x.err;
+    struct get_facts f;
+    xfer_get_facts(g->plan, &f);
+    if (q->x.kind == OCI_KIND_RANGE && !f.sized) { /* an empty object */
+        learn(u, q, 1);
+        xfer_get_sized(g->plan, 0, 0);
+        xfer_get_end(g->plan, &q->step, STEP_OK, 0);
+        return;
+    }
+    if (q->x.kind == OCI_KIND_IF_MATCH && g->etag[0] && !u->spec.if_match.n) {
+        log_info("%s is another one now: it is fetched anew", u->what);
+        g->etag[0] = g->content_md5[0] = 0;
+        g->size = 0;
+        g->resumed = 0;
+        xfer_get_end(g->plan, &q->step, STEP_CHANGED, 0);
+        return;
+    }
+    if (q->x.local_sys)
+        local_error(&err, q->x.local_sys);
+    xfer_get_end(g->plan, &q->step,
+                 oc_err_retry(err.code) == OC_RETRY_NEVER ? STEP_FATAL : STEP_AGAIN, 0);
+    if (!u->stopping)
+        run_fail(u, &err);
+}
+
+static void pipe_answered(struct run *u, struct run_request *q, int ok)
+{
+    struct get *g = u->of;
+    struct oc_err err = q->x.err;
+    if (!g->piped && (ok || q->x.bytes_moved))
+        learn(u, q, 0);
+    g->piped_crc32c = g->piped ? oci_crc32c_combine(g->piped_crc32c, q->x.crc32c, q->x.bytes_moved)
+                               : q->x.crc32c;
+    g->piped += q->x.bytes_moved;
+    if (u->stopping)
+        return;
+    if (q->x.local_sys) {
+        oc_fail(&err, OCID_E_CANCELLED, 0, "the reader of the pipe has gone");
+        run_stop(u, &err, OCP_ENUM_state_cancelled);
+    } else if (!ok) {
+        run_fail(u, &err);
+    } else if (g->has_object_crc32c && g->piped_crc32c != g->object_crc32c) {
+        oc_fail(&err, OCID_E_CHECKSUM, 0, "%s arrived changed, and has been passed on so", u->what);
+        run_stop(u, &err, OCP_ENUM_state_failed);
+    } else if (q->x.bytes_moved == g->size && md5_of_whole(u, q, &err)) {
+        run_stop(u, &err, OCP_ENUM_state_failed);
+    } else {
+        if (g->verified != OCP_ENUM_verified_md5)
+            g->verified =
+                g->has_object_crc32c ? OCP_ENUM_verified_crc32c : OCP_ENUM_verified_length;
+        finish(u);
+    }
+}
+
+static void answered(struct run *u, struct run_request *q, int ok)
+{
+    struct get *g = u->of;
+    if (!g->plan)
+        pipe_answered(u, q, ok);
+    else if (ok)
+        range_ok(u, q);
+    else
+        range_failed(u, q);
+}
+
+static void stop(struct run *u)
+{
+    struct get *g = u->of;
+    if (g && g->plan && u->has_verdict)
+        xfer_get_stop(g->plan);
+}
+
+static void progress(const struct run *u, struct ocp_status *ret)
+{
+    const struct get *g = u->of;
+    struct get_facts f = {0};
+    if (!g)
+        return;
+    uint64_t done = g->piped;
+    if (g->plan) {
+        xfer_get_facts(g->plan, &f);
+        done = f.bytes_done;
+    }
+    for (const struct run_request *q = u->requests; q; q = q->next)
+        done += q->x.bytes_moved;
+    OCP_SET(ret, status, bytes_done, done);
+    if (g->size)
+        OCP_SET(ret, status, bytes_total, g->size);
+    if (f.n_parts > 1) {
+        OCP_SET(ret, status, parts_done, (uint64_t)f.n_done);
+        OCP_SET(ret, status, parts_total, (uint64_t)f.n_parts);
+    }
+}
+
+static void removed(struct file_task *t)
+{
+    file_task_free(t);
+}
+
+static void get_free(struct run *u)
+{
+    struct get *g = u->of;
+    char sums[SUMS_SIZE];
+    if (!g)
+        return;
+    struct get_facts f = {0};
+    if (g->plan)
+        xfer_get_facts(g->plan, &f);
+    if (f.n_parts > 1 && !u->has_verdict) {
+        struct store_xfer row = row_of(u, sums);
+        room_saved_keep(u->room, &row);
+    }
+    int over = u->job->ending || job_final(u->job);
+    if (over && g->part_path && g->file && !u->published) {
+        struct file_task *t = file_task_new(FILE_REMOVE, removed, NULL);
+        t->path = oc_strdup(g->part_path);
+        file_task_submit(u->room->gate, t);
+    }
+    xfer_get_free(g->plan);
+    if (g->file)
+        xfer_file_unref(g->file);
+    free(g->part_path);
+    free(g);
+}
+
+const struct run_ops run_get_ops = {
+    .need = NEED_NAMESPACE,
+    .prepare = prepare,
+    .send = send_next,
+    .answered = answered,
+    .stop = stop,
+    .progress = progress,
+    .free = get_free,
+};

@@ -1,0 +1,684 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_list.c - listings, page by page: into a client's pipe, into a file, or as the members of a
+ * pull.
+ *
+ * Control loop; a page is taken apart in the pool. One page is in memory at a time, whatever the
+ * length of the list. Where a durable one goes on after a crash is in its row: cursor, and bytes
+ * of the file that are on disk.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "jobs/files.h"
+#include "jobs/room.h"
+#include "jobs/run.h"
+#include "oci/encode.h"
+#include "proto/frame.h"
+#include "proto/json.h"
+
+enum { PAGE_BYTES = 4 << 20 };
+
+enum goes_to { TO_PIPE, TO_FILE, TO_MEMBERS };
+
+struct list {
+    enum goes_to to;
+    char *cursor;        /* start of the next page, NULL: the first */
+    uint64_t n_rows;
+    int last;            /* the page in hand is the last one */
+    char last_prefix[1025];
+    struct xfer_file *file;
+    char *part_path;
+    uint64_t file_bytes; /* of the file, on disk */
+    int opened, resumed, saved;
+    struct oc_buf page; /* packed rows, or JSON lines */
+    size_t page_at;     /* of it, in the pipe */
+    uv_poll_t poll;
+    struct run *run;
+    int polling;
+};
+
+/* One page, taken apart in the pool. */
+struct page_task {
+    struct work work;
+    struct run *run;
+    enum goes_to to;
+    int kind;
+    char *body, *page_token; /* of the answer; owned */
+    char *start;             /* that the page was asked with; owned */
+    size_t n;
+    uint64_t left; /* rows that may still come; UINT64_MAX: any number */
+    char last_prefix[1025];
+    /* pull */
+    struct ocp_job member; /* what every member has; borrows from the run */
+    char *dest, *prefix;
+    /* file */
+    struct xfer_file *file;
+    uint64_t offset;
+    /* results */
+    struct oc_buf rows;
+    uint32_t n_rows;
+    char *next;
+    struct oc_err err;
+};
+
+static void next_page(struct run *u);
+
+/* ---- in the pool ---- */
+
+static struct ocp_str time_text(int64_t ms, char out[40])
+{
+    struct tm tm;
+    time_t s = (time_t)(ms / 1000);
+    char day[24];
+    gmtime_r(&s, &tm);
+    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out, 40, "%s.%03dZ", day, (int)(ms % 1000));
+    return ocp_str(out);
+}
+
+static void add_row(struct page_task *t, const struct ocp_row *row)
+{
+    if (t->to == TO_PIPE) {
+        ocp_frame_message(&t->rows, &ocp_desc_row, row);
+    } else {
+        ocp_json(&ocp_desc_row, row, &t->rows);
+        oc_buf_add(&t->rows, "\n", 1);
+    }
+    t->n_rows++;
+}
+
+/* dest/rest-of-name; 0, or why the name cannot become a file below dest. */
+static const char *member_path(const struct page_task *t, const char *name, char out[4097])
+{
+    const char *rest = name + strlen(t->prefix);
+    if (rest > name && rest[-1] != '/' && *rest == '/')
+        rest++;
+    if (!*rest)
+        return "nothing is left of it behind the prefix";
+    if (*rest == '/')
+        return "it begins with '/'";
+    for (const char *at = rest; at;) {
+        size_t n = strcspn(at, "/");
+        if (!n && !at[n])
+            return "it ends in '/': a directory marker";
+        if (!n)
+            return "it has an empty component";
+        if (n > 255)
+            return "a component is longer than 255 bytes";
+        if ((n == 1 && at[0] == '.') || (n == 2 && at[0] == '.' && at[1] == '.'))
+            return "it has a component '.' or '..'";
+        at = at[n] ? at + n + 1 : NULL;
+    }
+    for (const unsigned char *c = (const unsigned char *)rest; *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
+            return "it has control bytes";
+    size_t n = strlen(t->dest);
+    int len = snprintf(out, 4097, "%s%s%s", t->dest, n && t->dest[n - 1] == '/' ? "" : "/", rest);
+    return len > 4096 ? "the path would be longer than 4096 bytes" : NULL;
+}
+
+/* A member of a pull. One whose name cannot be used is made, too: it fails at once and says so. */
+static void add_member(struct page_task *t, const struct oci_object *o)
+{
+    char path[4097];
+    struct ocp_job job = t->member;
+    const char *bad = member_path(t, o->name, path);
+    OCP_SET(&job, job, kind, OCP_ENUM_kind_get);
+    OCP_SET(&job, job, object, ocp_str(o->name));
+    OCP_SET(&job, job, size, o->size);
+    if (bad) {
+        OCP_SET(&job, job, label, ocp_str(bad));
+        OCP_SET(&job, job, dest, ocp_str(""));
+    } else {
+        OCP_SET(&job, job, dest, ocp_str(path));
+    }
+    ocp_pack(&ocp_desc_job, &job, &t->rows);
+    t->n_rows++;
+}
+
+static int on_object(void *arg, const struct oci_object *o)
+{
+    struct page_task *t = arg;
+    struct ocp_row row = {0};
+    char created[40], modified[40];
+    if (t->n_rows >= t->left)
+        return 0;
+    if (t->to == TO_MEMBERS) {
+        size_t n = strlen(o->name);
+        if (!n || o->name[n - 1] != '/' || o->size) /* markers of directories are no files */
+            add_member(t, o);
+        return 0;
+    }
+    OCP_SET(&row, row, name, ocp_str(o->name));
+    if (o->has_size)
+        OCP_SET(&row, row, size, o->size);
+    if (o->etag)
+        OCP_SET(&row, row, etag, ocp_str(o->etag));
+    if (o->md5)
+        OCP_SET(&row, row, md5, ocp_str(o->md5));
+    if (o->created_ms)
+        OCP_SET(&row, row, time_created, time_text(o->created_ms, created));
+    if (o->modified_ms)
+        OCP_SET(&row, row, time_modified, time_text(o->modified_ms, modified));
+    if (o->storage_tier)
+        OCP_SET(&row, row, storage_tier, ocp_str(o->storage_tier));
+    if (o->archival_state)
+        OCP_SET(&row, row, archival_state, ocp_str(o->archival_state));
+    add_row(t, &row);
+    return 0;
+}
+
+static int on_prefix(void *arg, const char *prefix)
+{
+    struct page_task *t = arg;
+    struct ocp_row row = {0};
+    if (t->to == TO_MEMBERS || t->n_rows >= t->left || !strcmp(prefix, t->last_prefix))
+        return 0;
+    snprintf(t->last_prefix, sizeof t->last_prefix, "%s", prefix);
+    OCP_SET(&row, row, prefix, ocp_str(prefix));
+    add_row(t, &row);
+    return 0;
+}
+
+static int on_bucket(void *arg, const struct oci_bucket *b)
+{
+    struct page_task *t = arg;
+    struct ocp_row row = {0};
+    char created[40];
+    OCP_SET(&row, row, name, ocp_str(b->name));
+    if (b->etag)
+        OCP_SET(&row, row, etag, ocp_str(b->etag));
+    if (b->created_ms)
+        OCP_SET(&row, row, time_created, time_text(b->created_ms, created));
+    add_row(t, &row);
+    return 0;
+}
+
+static void write_rows(struct page_task *t)
+{
+    int fd = xfer_file_fd(t->file);
+    for (size_t at = 0; at < t->rows.len;) {
+        ssize_t n = pwrite(fd, t->rows.data + at, t->rows.len - at, (off_t)(t->offset + at));
+        if (n < 0 && errno != EINTR) {
+            oc_fail(&t->err, errno == ENOSPC || errno == EDQUOT ? OCID_E_SPACE : OCID_E_DESTINATION,
+                    errno, "cannot write the listing");
+            return;
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    if (fdatasync(fd))
+        oc_fail(&t->err, OCID_E_DESTINATION, errno, "cannot sync the listing");
+}
+
+static void take_apart(struct work *w)
+{
+    struct page_task *t = OC_OWNER(w, struct page_task, work);
+    struct oci_objects_sink sink = {on_object, on_prefix, t};
+    if (t->kind == OCP_ENUM_kind_buckets) {
+        oci_parse_buckets(t->body, t->n, on_bucket, t, &t->err);
+        t->next = t->page_token;
+        t->page_token = NULL;
+    } else {
+        oci_parse_objects(t->body, t->n, t->start, &sink, &t->next, &t->err);
+    }
+    if (!t->err.code && t->n_rows >= t->left) {
+        free(t->next);
+        t->next = NULL;
+    }
+    if (!t->err.code && t->to == TO_FILE)
+        write_rows(t);
+}
+
+static void page_free(struct page_task *t)
+{
+    oc_buf_fini(&t->rows);
+    if (t->file)
+        xfer_file_unref(t->file);
+    free(t->body);
+    free(t->page_token);
+    free(t->start);
+    free(t->next);
+    free(t->dest);
+    free(t->prefix);
+    free(t);
+}
+
+/* ---- the pipe ---- */
+
+static void end_row(struct list *l)
+{
+    struct ocp_row row = {0};
+    OCP_SET(&row, row, end, true);
+    ocp_frame_message(&l->page, &ocp_desc_row, &row);
+}
+
+static void finish(struct run *u)
+{
+    struct ocp_outcome o = {0};
+    struct list *l = u->of;
+    OCP_SET(&o, outcome, bytes, l->n_rows);
+    run_done(u, &o);
+}
+
+/* Writes what the pipe takes. A reader that has gone ends the job. */
+static void write_pipe(struct run *u)
+{
+    struct list *l = u->of;
+    while (l->page_at < l->page.len) {
+        ssize_t n = write(u->job->pipe_fd, l->page.data + l->page_at, l->page.len - l->page_at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0) {
+            struct oc_err err;
+            oc_fail(&err, OCID_E_CANCELLED, 0, "the reader of the listing has gone");
+            run_stop(u, &err, OCP_ENUM_state_cancelled);
+            return;
+        }
+        l->page_at += (size_t)n;
+    }
+    oc_buf_clear(&l->page);
+    l->page_at = 0;
+    uv_poll_stop(&l->poll);
+    if (l->last)
+        finish(u);
+    else
+        run_ready(u);
+}
+
+static void on_writable(uv_poll_t *poll, int status, int events)
+{
+    struct list *l = OC_OWNER(poll, struct list, poll);
+    (void)status;
+    (void)events;
+    write_pipe(l->run);
+}
+
+/* The pipe is fresh and ours alone: the client made it for this. */
+static int watch_pipe(struct run *u)
+{
+    struct list *l = u->of;
+    int fd = u->job->pipe_fd;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (uv_poll_init(u->room->uv, &l->poll, fd))
+        return -1;
+    life_open(&u->life, (uv_handle_t *)&l->poll);
+    l->polling = 1;
+    return 0;
+}
+
+/* ---- pages ---- */
+
+/* All pages of a pull are members now: the set waits for them without a run. */
+static void leave(struct run *u)
+{
+    room_seal(u->room, u->job);
+    run_stop(u, NULL, OCP_ENUM_state_waiting);
+}
+
+static void on_members(void *arg, const uint64_t *ids, uint32_t n, const struct oc_err *err,
+                       int64_t index)
+{
+    struct run *u = arg;
+    struct list *l = u->of;
+    struct oc_err copy = {0};
+    (void)ids;
+    (void)n;
+    (void)index;
+    if (err)
+        copy = *err;
+    else
+        l->saved = 1;
+    if (!run_work_end(u))
+        return;
+    if (err)
+        run_retry(u, &copy);
+    else if (l->last)
+        leave(u);
+    else
+        run_ready(u);
+}
+
+static void on_row_saved(struct room_op *o)
+{
+    struct run *u = o->arg;
+    struct list *l = u->of;
+    struct oc_err err = o->op.err;
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_retry(u, &err);
+    else if (l->last)
+        next_page(u);
+    else
+        run_ready(u);
+}
+
+static struct store_xfer row_of(const struct run *u)
+{
+    const struct list *l = u->of;
+    return (struct store_xfer){.job = u->job->id,
+                               .total = l->file_bytes,
+                               .phase = l->last,
+                               .cursor = ocp_str(l->cursor ? l->cursor : "")};
+}
+
+static void save_row(struct run *u)
+{
+    struct room_op *o = room_op_new(u->room, STORE_XFER, on_row_saved, u);
+    o->op.xfer = row_of(u);
+    o->text[0] = oc_strdup(o->op.xfer.cursor.p);
+    o->op.xfer.cursor.p = o->text[0];
+    run_work_begin(u);
+    room_op_post(o);
+}
+
+static void page_done(struct run *u, struct page_task *t)
+{
+    struct list *l = u->of;
+    free(l->cursor);
+    l->cursor = t->next;
+    t->next = NULL;
+    l->last = !l->cursor;
+    l->n_rows += t->n_rows;
+    memcpy(l->last_prefix, t->last_prefix, sizeof l->last_prefix);
+    switch (l->to) {
+    case TO_PIPE:
+        oc_buf_fini(&l->page);
+        l->page = t->rows;
+        oc_buf_init(&t->rows, 0);
+        if (l->last)
+            end_row(l);
+        uv_poll_start(&l->poll, UV_WRITABLE, on_writable);
+        break;
+    case TO_FILE:
+        l->file_bytes += t->rows.len;
+        save_row(u);
+        break;
+    case TO_MEMBERS:
+        run_work_begin(u);
+        room_add_members(u->room, u->job, &t->rows, t->n_rows, l->cursor, on_members, u);
+        break;
+    }
+}
+
+static void on_taken_apart(struct work *w)
+{
+    struct page_task *t = OC_OWNER(w, struct page_task, work);
+    struct run *u = t->run;
+    struct oc_err err = t->err;
+    if (run_work_end(u)) {
+        if (err.code)
+            run_fail(u, &err);
+        else
+            page_done(u, t);
+    }
+    page_free(t);
+}
+
+static void submit_page(struct run *u, struct run_request *q)
+{
+    struct list *l = u->of;
+    const struct ocp_job *s = &u->spec;
+    struct page_task *t = OC_NEW(struct page_task);
+    t->work.run = take_apart;
+    t->work.done = on_taken_apart;
+    t->run = u;
+    t->to = l->to;
+    t->kind = u->job->kind;
+    t->body = q->x.reply_body;
+    t->n = q->x.reply_len;
+    q->x.reply_body = NULL;
+    if (q->x.reply.opc_next_page)
+        t->page_token = oc_strdup(q->x.reply.opc_next_page);
+    t->start = l->cursor ? oc_strdup(l->cursor) : s->start.n ? oc_strndup(s->start.p, s->start.n) : NULL;
+    t->left = s->limit ? s->limit - l->n_rows : UINT64_MAX;
+    memcpy(t->last_prefix, l->last_prefix, sizeof t->last_prefix);
+    oc_buf_init(&t->rows, 64 << 20);
+    if (l->to == TO_MEMBERS) {
+        t->dest = oc_strndup(s->dest.p, s->dest.n);
+        t->prefix = oc_strndup(s->object.p ? s->object.p : "", s->object.n);
+        room_member_of(u->job, s, &t->member);
+    }
+    if (l->file)
+        t->file = xfer_file_ref(l->file);
+    t->offset = l->file_bytes;
+    run_work_begin(u);
+    work_submit(u->room->gate, &t->work, 0);
+}
+
+static int build(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct list *l = u->of;
+    struct run_names names;
+    struct oci_where w = run_where(u, &names);
+    const struct ocp_job *s = &u->spec;
+    char start[1025], end[1025], fields[129], compartment[257];
+    if (u->job->kind == OCP_ENUM_kind_buckets)
+        return oci_call_buckets(&w, run_compartment(u, compartment), OCI_PAGE_MAX, l->cursor,
+                                &q->x.call, err);
+    struct oci_list_options o = {
+        .prefix = names.object[0] ? names.object : NULL,
+        .start = l->cursor ? l->cursor : s->start.n ? ocp_str_copy(s->start, start, sizeof start)
+                                                    : NULL,
+        .end = s->end.n ? ocp_str_copy(s->end, end, sizeof end) : NULL,
+        .delimiter = s->delimiter.n ? "/" : NULL,
+        .fields = l->to == TO_MEMBERS ? "name,size"
+                  : s->fields.n       ? ocp_str_copy(s->fields, fields, sizeof fields)
+                                      : NULL,
+        .limit = s->limit && s->limit - l->n_rows < OCI_PAGE_MAX ? (unsigned)(s->limit - l->n_rows)
+                                                                 : OCI_PAGE_MAX,
+    };
+    return oci_call_list(&w, &o, &q->x.call, err);
+}
+
+static void on_published(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct oc_err err = t->err;
+    file_task_free(t);
+    u->published = !err.code;
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_fail(u, &err);
+    else
+        finish(u);
+}
+
+static void publish(struct run *u)
+{
+    struct list *l = u->of;
+    struct file_task *t = file_task_new(FILE_PUBLISH, on_published, u);
+    t->path = oc_strdup(l->part_path);
+    t->dest = oc_strndup(u->spec.dest.p, u->spec.dest.n);
+    t->file = xfer_file_ref(l->file);
+    t->size = l->file_bytes;
+    t->overwrite = u->spec.overwrite;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void on_file(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct list *l = u->of;
+    struct oc_err err = t->err;
+    if (!err.code) {
+        l->file = t->file;
+        t->file = NULL;
+        l->opened = 1;
+    }
+    file_task_free(t);
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_fail(u, &err);
+    else
+        run_ready(u);
+}
+
+static void open_file(struct run *u)
+{
+    struct list *l = u->of;
+    struct file_task *t = file_task_new(FILE_PART, on_file, u);
+    t->path = oc_strdup(l->part_path);
+    t->dest = oc_strndup(u->spec.dest.p, u->spec.dest.n);
+    t->overwrite = u->spec.overwrite;
+    t->fresh = !l->resumed;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void next_page(struct run *u)
+{
+    struct list *l = u->of;
+    struct oc_err err;
+    if (l->to == TO_FILE && l->last) {
+        publish(u);
+        return;
+    }
+    struct run_request *q = run_request_new(u);
+    q->x.max_memory = PAGE_BYTES;
+    q->x.what = u->what;
+    if (build(u, q, &err)) {
+        run_request_drop(q);
+        run_fail(u, &err);
+    } else {
+        run_post(u, q);
+    }
+}
+
+static enum run_sent send_next(struct run *u)
+{
+    struct list *l = u->of;
+    if (u->n_requests || u->n_work > 1 || l->page.len) /* run_grant() itself counts as one */
+        return RUN_BUSY;
+    if (l->to == TO_FILE && !l->opened)
+        open_file(u);
+    else if (l->to == TO_MEMBERS && l->last)
+        leave(u);
+    else
+        next_page(u);
+    return RUN_BUSY;
+}
+
+static void answered(struct run *u, struct run_request *q, int ok)
+{
+    if (u->stopping)
+        return;
+    if (ok)
+        submit_page(u, q);
+    else
+        run_fail(u, &q->x.err);
+}
+
+/* ---- birth and death ---- */
+
+static void resume(struct run *u)
+{
+    struct list *l = u->of;
+    struct saved *s = room_saved_take(u->room, u->job->id);
+    if (!s)
+        return;
+    if (s->row.cursor.n)
+        l->cursor = oc_strndup(s->row.cursor.p, s->row.cursor.n);
+    l->file_bytes = s->row.total;
+    l->last = s->row.phase;
+    l->resumed = 1;
+    room_saved_free(s);
+}
+
+static void prepare(struct run *u)
+{
+    struct list *l = u->of;
+    struct oc_err err;
+    if (u->stopping) {
+        u->has_verdict = 0;
+        run_settle(u);
+        return;
+    }
+    if (!l) {
+        l = u->of = OC_NEW(struct list);
+        l->run = u;
+        l->to = u->job->kind == OCP_ENUM_kind_pull ? TO_MEMBERS
+                : u->spec.dest.n                   ? TO_FILE
+                                                   : TO_PIPE;
+        oc_buf_init(&l->page, 64 << 20);
+        if (l->to == TO_FILE)
+            l->part_path = file_part_name(u->spec.dest, u->job->id);
+        resume(u);
+        if (l->to == TO_PIPE && watch_pipe(u)) {
+            oc_fail(&err, OCID_E_INVALID, 0, "the descriptor passed for the listing is no pipe");
+            run_fail(u, &err);
+            return;
+        }
+    }
+    run_ready(u);
+}
+
+static void stop(struct run *u)
+{
+    struct list *l = u->of;
+    if (l && l->polling)
+        uv_poll_stop(&l->poll);
+}
+
+static void progress(const struct run *u, struct ocp_status *ret)
+{
+    const struct list *l = u->of;
+    if (l)
+        OCP_SET(ret, status, bytes_done, l->n_rows);
+}
+
+static void removed(struct file_task *t)
+{
+    file_task_free(t);
+}
+
+/* The struct goes with the last handle: its poll is closed here and still closing after. */
+static void list_free(struct run *u)
+{
+    struct list *l = u->of;
+    if (!l)
+        return;
+    if (l->cursor && l->to != TO_PIPE && !u->has_verdict && !l->last) {
+        struct store_xfer row = row_of(u);
+        room_saved_keep(u->room, &row);
+    }
+    if (l->part_path && l->opened && !u->published && (u->job->ending || job_final(u->job))) {
+        struct file_task *t = file_task_new(FILE_REMOVE, removed, NULL);
+        t->path = oc_strdup(l->part_path);
+        file_task_submit(u->room->gate, t);
+    }
+    if (l->file)
+        xfer_file_unref(l->file);
+    oc_buf_fini(&l->page);
+    free(l->cursor);
+    free(l->part_path);
+    if (l->polling) {
+        uv_poll_stop(&l->poll);
+        life_close(&u->life, (uv_handle_t *)&l->poll);
+        u->free_late = l;
+    } else {
+        free(l);
+    }
+}
+
+const struct run_ops run_list_ops = {
+    .need = NEED_NAMESPACE,
+    .prepare = prepare,
+    .send = send_next,
+    .answered = answered,
+    .stop = stop,
+    .progress = progress,
+    .free = list_free,
+};

@@ -1,0 +1,747 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_put.c - drives the planner of an upload: file, requests, rows.
+ *
+ * Control loop. xfer/put.c says what is next; here each step is carried out and its end reported.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "jobs/files.h"
+#include "jobs/room.h"
+#include "jobs/run.h"
+
+enum { SUM_TRIES = 3 };
+
+struct put {
+    struct xfer_put *plan;
+    struct xfer_file *file; /* NULL: small, or not open yet */
+    char *bytes;            /* small: the whole of it */
+    uint32_t crc32c;        /* small: of bytes */
+    struct file_identity identity;
+    char upload_id[OCI_UPLOAD_ID_SIZE];
+    char page[256]; /* LIST_PARTS: opc-next-page */
+    unsigned n_sum; /* sums that did not agree, in a row */
+    int verified;
+    char etag[129], version_id[129], request_id[129];
+};
+
+static void with_plan(struct run *u);
+
+static char *copy(struct ocp_str s)
+{
+    return s.n ? oc_strndup(s.p, s.n) : NULL;
+}
+
+/* ---- getting ready: the row of an earlier life, then the file, then the plan ---- */
+
+static void on_source(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct put *p = u->of;
+    if (!run_work_end(u)) {
+        file_task_free(t);
+        return;
+    }
+    if (t->err.code) {
+        run_fail(u, &t->err);
+    } else {
+        p->file = t->file;
+        p->bytes = t->bytes;
+        p->crc32c = t->crc32c;
+        p->identity = t->identity;
+        u->job->bytes = t->identity.size;
+        t->file = NULL;
+        t->bytes = NULL;
+        with_plan(u);
+    }
+    file_task_free(t);
+}
+
+static void open_source(struct run *u)
+{
+    const struct ocp_job *s = &u->spec;
+    struct file_task *t = file_task_new(FILE_SOURCE, on_source, u);
+    t->path = copy(s->source);
+    if (OCP_HAS(s, job, inode))
+        t->identity = (struct file_identity){.known = 1,
+                                             .size = s->size,
+                                             .dev = s->dev,
+                                             .inode = s->inode,
+                                             .mtime_ns = s->mtime_ns,
+                                             .ctime_ns = s->ctime_ns};
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void prepare(struct run *u)
+{
+    if (!u->of)
+        u->of = OC_NEW(struct put);
+    struct put *p = u->of;
+    if (u->stopping) /* only to clean up: no file is needed */
+        with_plan(u);
+    else if (p->plan)
+        run_ready(u);
+    else
+        open_source(u);
+}
+
+static void limits_of(const struct run *u, struct put_limits *ret)
+{
+    const struct config *c = u->room->config;
+    ret->threshold = (uint64_t)c->transfer_multipart_threshold_mib << 20;
+    ret->part_bytes = u->spec.part_bytes ? u->spec.part_bytes
+                                         : (uint64_t)c->transfer_part_mib << 20;
+    if (u->spec.part_bytes && u->spec.part_bytes < ret->threshold)
+        ret->threshold = u->spec.part_bytes;
+}
+
+static void on_parts(struct room_op *o)
+{
+    struct run *u = o->arg;
+    struct put *p = u->of;
+    char etag[129];
+    for (uint32_t i = 0; !o->op.err.code && p->plan && i < o->op.n; i++) {
+        const struct store_part *part = &o->op.parts[i];
+        xfer_put_have(p->plan, part->part_no, part->bytes,
+                      ocp_str_copy(part->etag, etag, sizeof etag), part->crc32c);
+    }
+    struct oc_err err = o->op.err;
+    if (u->cleaning || run_work_end(u)) {
+        if (err.code && !u->stopping)
+            run_fail(u, &err);
+        else
+            run_ready(u);
+    }
+}
+
+/* Goes on from the row of an earlier life. 1: the plan was resumed and its parts are being read. */
+static int resume(struct run *u)
+{
+    struct put *p = u->of;
+    struct oc_err err;
+    struct saved *s = room_saved_take(u->room, u->job->id);
+    if (!s)
+        return 0;
+    ocp_str_copy(s->row.remote_id, p->upload_id, sizeof p->upload_id);
+    int rc = xfer_put_resume(s->row.total, s->row.phase, s->row.part_bytes, p->upload_id[0] != 0,
+                             &p->plan, &err);
+    if (!rc && !u->stopping && s->row.total != p->identity.size)
+        rc = oc_fail(&err, OCID_E_SOURCE_CHANGED, 0, "the source has changed: its size is not what it was");
+    room_saved_free(s);
+    if (rc) {
+        run_fail(u, &err);
+        return 1;
+    }
+    if (u->stopping)
+        xfer_put_stop(p->plan);
+    struct room_op *o = room_op_new(u->room, STORE_READ_PARTS, on_parts, u);
+    o->op.id = u->job->id;
+    run_work_begin(u);
+    room_op_post(o);
+    return 1;
+}
+
+static void with_plan(struct run *u)
+{
+    struct put *p = u->of;
+    struct put_limits limits;
+    struct oc_err err;
+    if (resume(u))
+        return;
+    limits_of(u, &limits);
+    if (u->stopping || xfer_put_new(p->identity.size, &limits, &p->plan, &err)) {
+        if (u->stopping)
+            oc_fail(&err, OCID_E_INTERNAL, 0, "nothing is left to clean up");
+        run_fail(u, &err);
+        return;
+    }
+    run_ready(u);
+}
+
+/* ---- steps ---- */
+
+static enum oci_sum_kind sum_kind(const struct run *u)
+{
+    switch (u->room->config->transfer_checksum) {
+    case CONFIG_CHECKSUM_OFF:
+        return OCI_SUM_NONE;
+    case CONFIG_CHECKSUM_MD5:
+        return OCI_SUM_MD5;
+    case CONFIG_CHECKSUM_CRC32C:
+        return OCI_SUM_CRC32C;
+    default:
+        return u->account->sums == SUMS_NO_CRC32C ? OCI_SUM_NONE : OCI_SUM_CRC32C;
+    }
+}
+
+/* What the engine sums: CRC32C; MD5 too while it is not known whether the endpoint does CRC32C. */
+static unsigned engine_sums(const struct run *u)
+{
+    enum config_checksum how = u->room->config->transfer_checksum;
+    if (how == CONFIG_CHECKSUM_OFF)
+        return 0;
+    if (how == CONFIG_CHECKSUM_MD5)
+        return XFER_CRC32C | XFER_MD5;
+    if (how == CONFIG_CHECKSUM_CRC32C || u->account->sums == SUMS_CRC32C)
+        return XFER_CRC32C;
+    return XFER_CRC32C | XFER_MD5;
+}
+
+/* The texts of a put's options, NUL-ended, in one place. */
+struct put_texts {
+    struct oci_put_options o;
+    struct oci_pair pairs[64];
+    char *owned[8 + 2 * 64];
+    unsigned n;
+};
+
+static const char *own(struct put_texts *t, struct ocp_str s)
+{
+    if (!s.n)
+        return NULL;
+    return t->owned[t->n++] = oc_strndup(s.p, s.n);
+}
+
+static void texts_init(struct put_texts *t, const struct ocp_job *s)
+{
+    memset(t, 0, sizeof *t);
+    t->o.content_type = own(t, s->content_type);
+    t->o.content_encoding = own(t, s->content_encoding);
+    t->o.content_language = own(t, s->content_language);
+    t->o.content_disposition = own(t, s->content_disposition);
+    t->o.cache_control = own(t, s->cache_control);
+    t->o.storage_tier = own(t, s->storage_tier);
+    t->o.if_match = own(t, s->if_match);
+    t->o.if_absent = s->if_absent;
+    t->o.metadata = t->pairs;
+    struct ocp_iter it = {0};
+    struct ocp_str k, v;
+    while (t->o.n_metadata < 64 && ocp_next_pair(&s->metadata, &it, &k, &v)) {
+        struct oci_pair *pair = &t->pairs[t->o.n_metadata++];
+        pair->name = t->owned[t->n++] = oc_strndup(k.p, k.n);
+        pair->value = t->owned[t->n++] = oc_strndup(v.p, v.n);
+    }
+}
+
+static void texts_fini(struct put_texts *t)
+{
+    while (t->n)
+        free(t->owned[--t->n]);
+}
+
+static void body_of(struct run *u, struct run_request *q)
+{
+    struct put *p = u->of;
+    q->x.sums = engine_sums(u);
+    q->x.offset = q->step.offset;
+    q->x.length = q->step.length;
+    if (p->bytes) { /* whole and at hand: its sum is in the headers already */
+        q->x.from = BODY_REQUEST;
+        q->x.call.body = p->bytes + q->step.offset;
+        return;
+    }
+    q->x.from = BODY_FILE;
+    q->x.file = xfer_file_ref(p->file);
+}
+
+static int build_put(struct run *u, struct run_request *q, const struct oci_where *w,
+                     struct oc_err *err)
+{
+    struct put *p = u->of;
+    struct put_texts t;
+    texts_init(&t, &u->spec);
+    t.o.sum.kind = sum_kind(u);
+    if (t.o.sum.kind == OCI_SUM_MD5)
+        t.o.sum.kind = OCI_SUM_NONE; /* compared with the answer's */
+    t.o.sum.known = p->bytes && t.o.sum.kind == OCI_SUM_CRC32C;
+    t.o.sum.crc32c = p->crc32c;
+    int rc = oci_call_put(w, q->step.length, &t.o, &q->x.call, err);
+    texts_fini(&t);
+    if (rc)
+        return rc;
+    body_of(u, q);
+    q->x.sum_first = q->x.from == BODY_FILE && t.o.sum.kind == OCI_SUM_CRC32C;
+    q->x.if_absent = u->spec.if_absent;
+    return 0;
+}
+
+static int build_create(struct run *u, struct run_request *q, const struct oci_where *w,
+                        struct oc_err *err)
+{
+    struct put_texts t;
+    texts_init(&t, &u->spec);
+    t.o.sum.kind = sum_kind(u) == OCI_SUM_CRC32C ? OCI_SUM_CRC32C : OCI_SUM_NONE;
+    int rc = oci_call_upload_create(w, &t.o, &q->x.call, err);
+    texts_fini(&t);
+    q->x.if_absent = u->spec.if_absent;
+    return rc;
+}
+
+static int build_part(struct run *u, struct run_request *q, const struct oci_where *w,
+                      struct oc_err *err)
+{
+    struct put *p = u->of;
+    struct oci_sum sum = {.kind = sum_kind(u) == OCI_SUM_CRC32C ? OCI_SUM_CRC32C : OCI_SUM_NONE};
+    int rc = oci_call_upload_part(w, p->upload_id, q->step.part_no, q->step.length, &sum,
+                                  &q->x.call, err);
+    if (!rc)
+        body_of(u, q);
+    return rc;
+}
+
+static int build_commit(struct run *u, struct run_request *q, const struct oci_where *w,
+                        struct oc_err *err)
+{
+    struct put *p = u->of;
+    struct put_facts f;
+    char match[129];
+    xfer_put_facts(p->plan, &f);
+    struct oci_part_etag *parts = oc_new(f.n_parts, sizeof *parts);
+    for (uint32_t i = 0; i < f.n_parts; i++)
+        parts[i] = (struct oci_part_etag){i + 1, xfer_put_etag(p->plan, i + 1, NULL)};
+    int rc = oci_call_upload_commit(w, p->upload_id, parts, f.n_parts,
+                                    u->spec.if_match.n
+                                        ? ocp_str_copy(u->spec.if_match, match, sizeof match)
+                                        : NULL,
+                                    u->spec.if_absent, &q->x.call, err);
+    free(parts);
+    q->x.if_absent = u->spec.if_absent;
+    return rc;
+}
+
+static int build(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct put *p = u->of;
+    struct run_names names;
+    struct oci_where w = run_where(u, &names);
+    switch (q->step.op) {
+    case OP_PUT:
+        return build_put(u, q, &w, err);
+    case OP_CREATE:
+        return build_create(u, q, &w, err);
+    case OP_PART:
+        return build_part(u, q, &w, err);
+    case OP_LIST_PARTS:
+        q->x.max_memory = OCI_BODY_MAX;
+        return oci_call_parts(&w, p->upload_id, OCI_PAGE_MAX, p->page[0] ? p->page : NULL,
+                              &q->x.call, err);
+    case OP_COMMIT:
+        return build_commit(u, q, &w, err);
+    case OP_HEAD:
+        return oci_call_head(&w, NULL, &q->x.call, err);
+    case OP_ABORT:
+        return oci_call_upload_abort(&w, p->upload_id, &q->x.call, err);
+    default:
+        return oc_fail(err, OCID_E_INTERNAL, 0, "a put has no such step");
+    }
+}
+
+static int request(struct run *u, const struct xfer_step *s)
+{
+    struct put *p = u->of;
+    struct oc_err err;
+    struct run_request *q = run_request_new(u);
+    q->step = *s;
+    if (build(u, q, &err)) {
+        run_request_drop(q);
+        xfer_put_end(p->plan, s, STEP_FATAL, NULL, 0);
+        run_fail(u, &err);
+        return 0;
+    }
+    run_post(u, q);
+    return 1;
+}
+
+static void on_saved(struct room_op *o)
+{
+    struct run *u = o->arg;
+    struct put *p = u->of;
+    struct xfer_step s = {.kind = STEP_SAVE};
+    xfer_put_end(p->plan, &s, o->op.err.code ? STEP_AGAIN : STEP_OK, NULL, 0);
+    struct oc_err err = o->op.err;
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_retry(u, &err);
+    else
+        run_ready(u);
+}
+
+/* The row of the transfer: its phase and, once there is one, the upload's id. */
+static struct store_xfer row_of(const struct run *u, const char *upload_id)
+{
+    const struct put *p = u->of;
+    struct put_facts f;
+    xfer_put_facts(p->plan, &f);
+    return (struct store_xfer){.job = u->job->id,
+                               .phase = f.phase,
+                               .total = f.size,
+                               .part_bytes = f.part_bytes,
+                               .remote_id = ocp_str(upload_id)};
+}
+
+static void save(struct run *u)
+{
+    struct put *p = u->of;
+    struct room_op *o = room_op_new(u->room, STORE_XFER, on_saved, u);
+    o->text[0] = oc_strdup(p->upload_id);
+    o->op.xfer = row_of(u, o->text[0]);
+    run_work_begin(u);
+    room_op_post(o);
+}
+
+static void on_checked(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct put *p = u->of;
+    struct xfer_step s = {.kind = STEP_CHECK};
+    struct oc_err err = t->err;
+    file_task_free(t);
+    xfer_put_end(p->plan, &s, err.code ? STEP_FATAL : STEP_OK, NULL, 0);
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_fail(u, &err);
+    else
+        run_ready(u);
+}
+
+static void check(struct run *u)
+{
+    struct put *p = u->of;
+    struct xfer_step s = {.kind = STEP_CHECK};
+    if (!p->file) { /* read whole, and compared then */
+        xfer_put_end(p->plan, &s, STEP_OK, NULL, 0);
+        return;
+    }
+    struct file_task *t = file_task_new(FILE_CHECK, on_checked, u);
+    t->path = copy(u->spec.source);
+    t->file = xfer_file_ref(p->file);
+    t->identity = p->identity;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void finish(struct run *u)
+{
+    struct put *p = u->of;
+    struct put_facts f;
+    struct ocp_outcome o = {0};
+    xfer_put_facts(p->plan, &f);
+    OCP_SET(&o, outcome, etag, ocp_str(p->etag));
+    if (p->version_id[0])
+        OCP_SET(&o, outcome, version_id, ocp_str(p->version_id));
+    if (p->request_id[0])
+        OCP_SET(&o, outcome, request_id, ocp_str(p->request_id));
+    OCP_SET(&o, outcome, verified, p->verified);
+    OCP_SET(&o, outcome, bytes, f.size);
+    run_done(u, &o);
+}
+
+static enum run_sent send_next(struct run *u)
+{
+    struct put *p = u->of;
+    struct xfer_step s;
+    for (;;) {
+        if (u->stopping && !u->cleaning)
+            return RUN_BUSY;
+        xfer_put_next(p->plan, &s);
+        switch (s.kind) {
+        case STEP_REQUEST:
+            return request(u, &s) ? RUN_SENT : RUN_BUSY;
+        case STEP_SAVE:
+            save(u);
+            return RUN_BUSY;
+        case STEP_CHECK:
+            check(u);
+            if (p->file)
+                return RUN_BUSY;
+            continue;
+        case STEP_DONE:
+            finish(u);
+            return RUN_BUSY;
+        default:
+            return RUN_BUSY;
+        }
+    }
+}
+
+/* ---- answers ---- */
+
+/* Do the service's sums of a body agree with ours? 0, or OCID_E_CHECKSUM with both values. */
+static int sums_agree(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct put *p = u->of;
+    const struct oci_reply *r = &q->x.reply;
+    char md5[32];
+    p->verified = OCP_ENUM_verified_none;
+    if (u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF)
+        return 0;
+    if (r->has_crc32c) {
+        if (r->crc32c != q->x.crc32c)
+            return oc_fail(err, OCID_E_CHECKSUM, 0,
+                           "%s arrived changed: CRC32C %08x was sent, %08x arrived", u->what,
+                           q->x.crc32c, r->crc32c);
+        u->account->sums = SUMS_CRC32C;
+        p->verified = OCP_ENUM_verified_crc32c;
+        return 0;
+    }
+    if (u->account->sums == SUMS_UNKNOWN && sum_kind(u) == OCI_SUM_CRC32C) {
+        u->account->sums = SUMS_NO_CRC32C;
+        log_info("%s does not answer with CRC32C: bodies are proven by MD5",
+                 u->account->at->storage.host);
+    }
+    if (!r->opc_content_md5 || !q->x.has_md5)
+        return oc_fail(err, OCID_E_CHECKSUM, 0, "%s: the answer holds no checksum to prove it by",
+                       u->what);
+    oci_base64(q->x.md5, sizeof q->x.md5, md5);
+    if (strcmp(md5, r->opc_content_md5))
+        return oc_fail(err, OCID_E_CHECKSUM, 0, "%s arrived changed: MD5 %s was sent, %s arrived",
+                       u->what, md5, r->opc_content_md5);
+    p->verified = OCP_ENUM_verified_md5;
+    return 0;
+}
+
+/* The object's sum against the one that its parts combine to. */
+static int object_agrees(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct put *p = u->of;
+    struct put_facts f;
+    xfer_put_facts(p->plan, &f);
+    if (!q->x.reply.has_crc32c || q->x.reply.crc32c == f.crc32c) {
+        if (q->x.reply.has_crc32c)
+            p->verified = OCP_ENUM_verified_crc32c;
+        return 0;
+    }
+    return oc_fail(err, OCID_E_CHECKSUM, 0,
+                   "%s was put together wrong: CRC32C %08x of its parts, %08x at the service",
+                   u->what, f.crc32c, q->x.reply.crc32c);
+}
+
+static void on_part_saved(struct room_op *o)
+{
+    struct run *u = o->arg;
+    run_work_end(u);
+}
+
+static void save_part(struct run *u, struct run_request *q)
+{
+    struct room_op *o = room_op_new(u->room, STORE_PART, on_part_saved, u);
+    o->op.parts = oc_new(1, sizeof *o->op.parts);
+    o->owns_parts = 1;
+    o->text[0] = oc_strdup(q->x.reply.etag ? q->x.reply.etag : "");
+    *o->op.parts = (struct store_part){.job = u->job->id,
+                                       .part_no = q->step.part_no,
+                                       .bytes = q->step.length,
+                                       .crc32c = q->x.crc32c,
+                                       .etag = ocp_str(o->text[0])};
+    run_work_begin(u);
+    room_op_post(o);
+}
+
+static int on_listed(void *arg, const struct oci_part *part)
+{
+    struct put *p = arg;
+    xfer_put_listed(p->plan, part->part_no, part->size, part->etag);
+    return 0;
+}
+
+/* HEAD after a lost answer: is what is there ours? */
+static enum step_end judge_head(struct run *u, struct run_request *q)
+{
+    struct put *p = u->of;
+    struct put_facts f;
+    xfer_put_facts(p->plan, &f);
+    uint32_t crc = p->bytes ? p->crc32c : f.crc32c;
+    const struct oci_reply *r = &q->x.reply;
+    if (r->content_length != (int64_t)f.size || (r->has_crc32c && r->crc32c != crc))
+        return STEP_NO_UPLOAD;
+    p->verified = r->has_crc32c ? OCP_ENUM_verified_crc32c : OCP_ENUM_verified_length;
+    return STEP_OK;
+}
+
+/* What a success means for the plan; an err of its own where the answer is not good enough. */
+static enum step_end judge(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct put *p = u->of;
+    const struct oci_reply *r = &q->x.reply;
+    switch (q->step.op) {
+    case OP_PUT:
+    case OP_PART:
+        if (sums_agree(u, q, err))
+            return STEP_AGAIN;
+        break;
+    case OP_CREATE:
+        if (oci_parse_upload(q->x.reply_body, q->x.reply_len, p->upload_id, err))
+            return STEP_AGAIN;
+        return STEP_OK;
+    case OP_LIST_PARTS:
+        if (oci_parse_parts(q->x.reply_body, q->x.reply_len, on_listed, p, err))
+            return STEP_AGAIN;
+        p->page[0] = 0;
+        run_take_text(p->page, sizeof p->page, r->opc_next_page);
+        return p->page[0] ? STEP_AGAIN : STEP_OK;
+    case OP_COMMIT:
+        if (object_agrees(u, q, err))
+            return STEP_FATAL;
+        break;
+    case OP_HEAD:
+        if (judge_head(u, q) != STEP_OK)
+            return STEP_NO_UPLOAD;
+        break;
+    default:
+        return STEP_OK;
+    }
+    if (q->step.op != OP_PART) {
+        run_take_text(p->etag, sizeof p->etag, r->etag);
+        run_take_text(p->version_id, sizeof p->version_id, r->version_id);
+        run_take_text(p->request_id, sizeof p->request_id, r->opc_request_id);
+    }
+    return STEP_OK;
+}
+
+/* A failed request: what it means for the plan. */
+static enum step_end judge_failure(const struct run *u, const struct run_request *q)
+{
+    const struct oc_err *err = &q->x.err;
+    enum step_op op = q->step.op;
+    if (q->x.kind == OCI_KIND_NO_UPLOAD || (op == OP_COMMIT && q->x.kind == OCI_KIND_BAD_PART))
+        return STEP_NO_UPLOAD;
+    if (op == OP_HEAD && q->x.kind == OCI_KIND_NO_OBJECT)
+        return STEP_NO_UPLOAD;
+    /* our own first try may have succeeded with its answer lost */
+    if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && u->attempt && op != OP_CREATE)
+        return STEP_LOST;
+    if (q->x.kind == OCI_KIND_SUM)
+        return STEP_AGAIN;
+    if (oc_err_retry(err->code) == OC_RETRY_NEVER)
+        return STEP_FATAL;
+    return op == OP_COMMIT && q->x.sent_any ? STEP_LOST : STEP_AGAIN;
+}
+
+static void drop_parts_row(struct run *u)
+{
+    struct room_op *o = room_op_new(u->room, STORE_DROP_PARTS, NULL, NULL);
+    o->op.id = u->job->id;
+    room_op_post(o);
+}
+
+static void answered(struct run *u, struct run_request *q, int ok)
+{
+    struct put *p = u->of;
+    struct oc_err err = {0};
+    enum step_end how = ok ? judge(u, q, &err) : judge_failure(u, q);
+    if (!ok)
+        err = q->x.err;
+    xfer_put_end(p->plan, &q->step, how, q->x.reply.etag, q->x.crc32c);
+    if (ok && how == STEP_OK && q->step.op == OP_PART && !u->stopping)
+        save_part(u, q);
+    if (how == STEP_OK)
+        p->n_sum = 0;
+    if (how == STEP_NO_UPLOAD && q->step.op != OP_HEAD && !u->stopping) {
+        p->upload_id[0] = 0;
+        drop_parts_row(u);
+        log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
+    }
+    if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST)
+        return;
+    if (u->stopping && !u->cleaning)
+        return;
+    if (err.code == OCID_E_CHECKSUM && ++p->n_sum < SUM_TRIES)
+        run_retry(u, &err);
+    else
+        run_fail(u, &err);
+}
+
+/* ---- the end ---- */
+
+static void stop(struct run *u)
+{
+    struct put *p = u->of;
+    if (p && p->plan && u->has_verdict)
+        xfer_put_stop(p->plan);
+}
+
+static int clean(struct run *u)
+{
+    struct put *p = u->of;
+    struct xfer_step s;
+    if (!p || !p->plan)
+        return 0;
+    xfer_put_stop(p->plan);
+    xfer_put_next(p->plan, &s);
+    if (s.kind == STEP_REQUEST) {
+        u->cleaning = 1;
+        return request(u, &s);
+    }
+    if (s.kind == STEP_SAVE) { /* it is being forgotten: nothing to write down */
+        xfer_put_end(p->plan, &s, STEP_OK, NULL, 0);
+        return clean(u);
+    }
+    struct room_op *o = room_op_new(u->room, STORE_DROP_XFER, NULL, NULL);
+    o->op.id = u->job->id;
+    room_op_post(o);
+    return 0;
+}
+
+static void progress(const struct run *u, struct ocp_status *ret)
+{
+    const struct put *p = u->of;
+    struct put_facts f;
+    if (!p || !p->plan)
+        return;
+    xfer_put_facts(p->plan, &f);
+    uint64_t moving = 0;
+    for (const struct run_request *q = u->requests; q; q = q->next)
+        if (q->step.op == OP_PUT || q->step.op == OP_PART)
+            moving += q->x.bytes_moved;
+    OCP_SET(ret, status, bytes_done, f.bytes_done + moving);
+    OCP_SET(ret, status, bytes_total, f.size);
+    if (f.multipart) {
+        OCP_SET(ret, status, parts_done, (uint64_t)f.n_done);
+        OCP_SET(ret, status, parts_total, (uint64_t)f.n_parts);
+    }
+}
+
+static void spool_gone(struct file_task *t)
+{
+    file_task_free(t);
+}
+
+static void put_free(struct run *u)
+{
+    struct put *p = u->of;
+    if (p && p->plan && p->upload_id[0] && !u->has_verdict) {
+        struct store_xfer row = row_of(u, p->upload_id);
+        room_saved_keep(u->room, &row);
+    }
+    if (u->spec.spool && (u->job->ending || job_final(u->job))) {
+        struct file_task *t = file_task_new(FILE_REMOVE, spool_gone, NULL);
+        t->path = copy(u->spec.source);
+        file_task_submit(u->room->gate, t);
+    }
+    if (!p)
+        return;
+    xfer_put_free(p->plan);
+    if (p->file)
+        xfer_file_unref(p->file);
+    free(p->bytes);
+    free(p);
+}
+
+const struct run_ops run_put_ops = {
+    .need = NEED_NAMESPACE,
+    .prepare = prepare,
+    .send = send_next,
+    .answered = answered,
+    .stop = stop,
+    .clean = clean,
+    .progress = progress,
+    .free = put_free,
+};

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sched.c - deficit round robin over sharers. Pure; the control loop asks.
+ *
+ * A sharer in a ring has something queued in that class. Its deficit grows by a quantum when its
+ * turn comes and shrinks by what it was charged; whoever is not above zero lets the next one go.
+ */
+#include "jobs/sched.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+static const int64_t quantum[SCHED_QUEUES] = {256 << 10, 64 << 20, 256 << 10, 64 << 20};
+
+void sched_init(struct sched *s)
+{
+    *s = (struct sched){0};
+}
+
+void sched_fini(struct sched *s)
+{
+    while (s->sharers) {
+        struct sharer *sh = s->sharers;
+        s->sharers = sh->next;
+        free(sh);
+    }
+}
+
+struct sharer *sched_sharer_ref(struct sched *s, uint32_t uid, const char *label)
+{
+    struct sharer *sh;
+    for (sh = s->sharers; sh; sh = sh->next)
+        if (sh->uid == uid && !strcmp(sh->label, label))
+            break;
+    if (!sh) {
+        sh = OC_NEW(struct sharer);
+        sh->uid = uid;
+        strncpy(sh->label, label, sizeof sh->label - 1);
+        sh->next = s->sharers;
+        s->sharers = sh;
+    }
+    sh->n_jobs++;
+    return sh;
+}
+
+void sched_sharer_unref(struct sched *s, struct sharer *sh)
+{
+    if (--sh->n_jobs)
+        return;
+    struct sharer **at = &s->sharers;
+    while (*at != sh)
+        at = &(*at)->next;
+    *at = sh->next;
+    free(sh);
+}
+
+int sched_is_bulk(const struct job *j)
+{
+    return j->bytes > SCHED_SMALL_BYTES;
+}
+
+static void ring_in(struct sched *s, struct sharer *sh, enum sched_queue q)
+{
+    struct sharer *at = s->ring[q];
+    if (!at) {
+        sh->of[q].ring_prev = sh->of[q].ring_next = sh;
+        s->ring[q] = sh;
+        return;
+    }
+    sh->of[q].ring_next = at;
+    sh->of[q].ring_prev = at->of[q].ring_prev;
+    at->of[q].ring_prev->of[q].ring_next = sh;
+    at->of[q].ring_prev = sh;
+}
+
+static void ring_out(struct sched *s, struct sharer *sh, enum sched_queue q)
+{
+    struct sharer *next = sh->of[q].ring_next;
+    sh->of[q].ring_prev->of[q].ring_next = next;
+    next->of[q].ring_prev = sh->of[q].ring_prev;
+    if (s->ring[q] == sh)
+        s->ring[q] = next == sh ? NULL : next;
+    sh->of[q].ring_prev = sh->of[q].ring_next = NULL;
+    sh->of[q].deficit = 0;
+}
+
+void sched_add(struct sched *s, struct job *j, enum sched_queue q, int at_head)
+{
+    assert(!j->in_lane);
+    struct sharer *sh = j->sharer;
+    struct lane *l = &sh->of[q].lanes[j->priority];
+    j->lane.prev = at_head ? NULL : l->tail;
+    j->lane.next = at_head ? l->head : NULL;
+    *(j->lane.prev ? &j->lane.prev->lane.next : &l->head) = j;
+    *(j->lane.next ? &j->lane.next->lane.prev : &l->tail) = j;
+    j->in_lane = (uint8_t)(1 + q);
+    if (!sh->of[q].n_queued++)
+        ring_in(s, sh, q);
+    s->n_queued[q]++;
+}
+
+void sched_remove(struct sched *s, struct job *j)
+{
+    if (!j->in_lane)
+        return;
+    enum sched_queue q = j->in_lane - 1;
+    struct sharer *sh = j->sharer;
+    struct lane *l = &sh->of[q].lanes[j->priority];
+    *(j->lane.prev ? &j->lane.prev->lane.next : &l->head) = j->lane.next;
+    *(j->lane.next ? &j->lane.next->lane.prev : &l->tail) = j->lane.prev;
+    j->in_lane = 0;
+    if (!--sh->of[q].n_queued)
+        ring_out(s, sh, q);
+    s->n_queued[q]--;
+}
+
+static struct job *first_of(const struct sharer *sh, enum sched_queue q)
+{
+    for (int p = SCHED_PRIORITIES - 1; p >= 0; p--)
+        if (sh->of[q].lanes[p].head)
+            return sh->of[q].lanes[p].head;
+    return NULL;
+}
+
+struct job *sched_take(struct sched *s, enum sched_queue q)
+{
+    if (!s->ring[q])
+        return NULL;
+    while (s->ring[q]->of[q].deficit <= 0) {
+        s->ring[q]->of[q].deficit += quantum[q];
+        s->ring[q] = s->ring[q]->of[q].ring_next;
+    }
+    struct job *j = first_of(s->ring[q], q);
+    sched_remove(s, j);
+    return j;
+}
+
+void sched_charge(const struct job *j, enum sched_queue q, uint64_t bytes)
+{
+    if (j->sharer->of[q].ring_next)
+        j->sharer->of[q].deficit -= (int64_t)bytes + SCHED_REQUEST_BYTES;
+}

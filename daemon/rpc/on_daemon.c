@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * on_daemon.c - hello, daemon.stats, daemon.reload, vault.unlock, vault.lock.
+ *
+ * Control loop.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "ocid/version.h"
+#include "rpc/handlers.h"
+
+void on_hello(struct session *s, const struct ticket *t, const void *msg)
+{
+    const struct ocp_hello *m = msg;
+    struct room *r = s->server->hooks.room;
+    struct oc_err err;
+    struct ocp_welcome w = {0};
+    if (m->min > OCID_PROTOCOL_MAX || m->max < OCID_PROTOCOL_MIN || m->min > m->max) {
+        oc_fail(&err, OCID_E_VERSION, 0,
+                "the client speaks protocol %u to %u, this daemon (ocid %s) %d to %d: %s",
+                (unsigned)m->min, (unsigned)m->max, OCID_VERSION, OCID_PROTOCOL_MIN,
+                OCID_PROTOCOL_MAX,
+                m->min > OCID_PROTOCOL_MAX ? "restart the daemon, it is the older one"
+                                           : "restart the client program, it is the older one");
+        ticket_error(t, &err, -1);
+        return;
+    }
+    s->version = m->max < OCID_PROTOCOL_MAX ? (unsigned)m->max : OCID_PROTOCOL_MAX;
+    ocp_str_copy(m->label, s->label, sizeof s->label);
+    OCP_SET(&w, welcome, version, s->version);
+    OCP_SET(&w, welcome, software, ocp_str("ocid " OCID_VERSION));
+    OCP_SET(&w, welcome, uuid, ocp_str(store_uuid(r->store)));
+    OCP_SET(&w, welcome, epoch, r->feed.epoch);
+    OCP_SET(&w, welcome, pid, (uint64_t)getpid());
+    OCP_SET(&w, welcome, max_frame, OCP_MAX_FRAME);
+    OCP_SET(&w, welcome, max_jobs, OCP_MAX_JOBS);
+    ticket_reply(t, &w);
+}
+
+static const char *key_word(const struct vault_facts *f)
+{
+    static const char *const words[] = {
+        [WIRE_KEY_OK] = "ok", [WIRE_KEY_LOCKED] = "locked", [WIRE_KEY_ABSENT] = "absent",
+        [WIRE_KEY_BAD] = "bad"};
+    return f ? words[f->key] : "not asked for yet";
+}
+
+void on_stats(struct session *s, const struct ticket *t, const void *msg)
+{
+    const struct server_hooks *h = &s->server->hooks;
+    struct ocp_stats st = {0};
+    struct engine_stats e;
+    struct oc_buf profiles;
+    uint32_t n_profiles = 0;
+    uint64_t n[OCP_ENUM_state_COUNT];
+    (void)msg;
+    engine_stats(h->engine, &e);
+    room_count(h->room, s->uid, n);
+    oc_buf_init(&profiles, 64 << 10);
+    for (const struct account *a = h->room->accounts.list; a; a = a->next, n_profiles++) {
+        const char *word = key_word(vault_facts_known(h->vault, a->profile));
+        ocp_add_pair(&profiles, a->profile, word, strlen(word));
+    }
+    OCP_SET(&st, stats, software, ocp_str("ocid " OCID_VERSION));
+    OCP_SET(&st, stats, pid, (uint64_t)getpid());
+    OCP_SET(&st, stats, uptime_ms, clock_mono_ms() - s->server->started_at);
+    OCP_SET(&st, stats, clients, s->server->n_sessions);
+    OCP_SET(&st, stats, queued, n[OCP_ENUM_state_queued]);
+    OCP_SET(&st, stats, running, n[OCP_ENUM_state_running]);
+    OCP_SET(&st, stats, waiting, n[OCP_ENUM_state_waiting]);
+    OCP_SET(&st, stats, paused, n[OCP_ENUM_state_paused]);
+    OCP_SET(&st, stats, requests, e.requests);
+    OCP_SET(&st, stats, retries, h->room->n_retries);
+    OCP_SET(&st, stats, bytes_up, e.bytes_up);
+    OCP_SET(&st, stats, bytes_down, e.bytes_down);
+    OCP_SET(&st, stats, in_flight, h->room->in_flight);
+    OCP_SET(&st, stats, in_flight_limit, (uint64_t)h->room->limit);
+    OCP_SET(&st, stats, profiles, ocp_span(&profiles, n_profiles));
+    ticket_reply(t, &st);
+    oc_buf_fini(&profiles);
+}
+
+static void on_reloaded(void *arg, const struct oc_err *err)
+{
+    struct ticket *t = arg;
+    struct ocp_none none = {0};
+    if (err)
+        ticket_error(t, err, -1);
+    else
+        ticket_reply(t, &none);
+    free(t);
+}
+
+void on_reload(struct session *s, const struct ticket *t, const void *msg)
+{
+    const struct server_hooks *h = &s->server->hooks;
+    (void)msg;
+    h->reload(h->arg, on_reloaded, oc_memdup(t, sizeof *t));
+}
+
+/* ---- keys ---- */
+
+struct keys_ask {
+    struct ticket ticket;
+    char profile[WIRE_PROFILE_MAX + 1];
+};
+
+static void on_facts(void *arg, const struct vault_facts *facts, const struct oc_err *err)
+{
+    struct keys_ask *a = arg;
+    struct ocp_unlocked u = {0};
+    struct oc_buf b;
+    (void)err;
+    oc_buf_init(&b, 4096);
+    const char *word = facts ? key_word(facts) : "unknown";
+    ocp_add_pair(&b, a->profile, word, strlen(word));
+    OCP_SET(&u, unlocked, profiles, ocp_span(&b, 1));
+    ticket_reply(&a->ticket, &u);
+    oc_buf_fini(&b);
+    free(a);
+}
+
+static void on_keys(void *arg, const char *text, const struct oc_err *err)
+{
+    struct keys_ask *a = arg;
+    struct server *server = a->ticket.server;
+    (void)text;
+    if (err->code) {
+        ticket_error(&a->ticket, err, -1);
+        free(a);
+        return;
+    }
+    room_keys_changed(server->hooks.room);
+    vault_facts(server->hooks.vault, a->profile, on_facts, a);
+}
+
+static struct keys_ask *keys_ask_new(struct session *s, const struct ticket *t,
+                                     struct ocp_str profile)
+{
+    struct keys_ask *a = OC_NEW(struct keys_ask);
+    a->ticket = *t;
+    ocp_str_copy(profile, a->profile, sizeof a->profile);
+    if (!a->profile[0])
+        snprintf(a->profile, sizeof a->profile, "%s",
+                 s->server->hooks.room->config->credentials_profile);
+    return a;
+}
+
+void on_unlock(struct session *s, const struct ticket *t, const void *msg)
+{
+    const struct ocp_unlock *m = msg;
+    struct oc_err err;
+    int fd = session_take_fd(s, m->fd);
+    if (fd < 0) {
+        oc_fail(&err, OCID_E_INVALID, 0, "the descriptor that gives the pass phrase is missing");
+        ticket_error(t, &err, -1);
+        return;
+    }
+    struct keys_ask *a = keys_ask_new(s, t, m->profile);
+    vault_unlock(s->server->hooks.vault, a->profile, fd, m->ttl_ms, on_keys, a);
+}
+
+void on_lock(struct session *s, const struct ticket *t, const void *msg)
+{
+    const struct ocp_lock *m = msg;
+    struct keys_ask *a = keys_ask_new(s, t, m->profile);
+    vault_lock(s->server->hooks.vault, m->profile.n ? a->profile : "", on_keys, a);
+}
