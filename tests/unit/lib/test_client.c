@@ -220,6 +220,56 @@ static void test_submit_refuses_what_cannot_be(void **state)
     assert_int_equal(s.n_messages, 0);
 }
 
+/* A field that messages.def gets and client.h does not is found here. */
+static void test_every_field_of_a_job_travels(void **state)
+{
+    (void)state;
+    static const struct ocid_pair pair = {"k", "v"};
+    static const uint64_t after = 5;
+    struct lib_batch b;
+    struct ocp_job out;
+    struct ocid_job j = ocid_job_of(OCID_KIND_PUT);
+    const char **strings[] = {
+        &j.bucket,
+        &j.name_space,
+        &j.object,
+        &j.source,
+        &j.dest,
+        &j.compartment,
+        &j.version_id,
+        &j.content_type,
+        &j.content_encoding,
+        &j.content_language,
+        &j.content_disposition,
+        &j.cache_control,
+        &j.storage_tier,
+        &j.if_match,
+        &j.delimiter,
+        &j.start,
+        &j.end,
+        &j.fields,
+        &j.profile,
+        &j.label,
+        &j.key,
+    };
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        *strings[i] = "/";
+    j.fd = 0;
+    j.spool = j.identified = j.if_absent = j.overwrite = true;
+    j.part_bytes = j.limit = j.set = j.timeout_ms = j.below = 7;
+    j.priority = 0;
+    j.metadata = &pair;
+    j.after = &after;
+    j.n_metadata = j.n_after = 1;
+    lib_batch_init(&b, 10, 4096);
+    assert_int_equal(lib_batch_add(&b, &j, NULL), 1);
+    assert_int_equal(ocp_unpack(&ocp_desc_job, b.jobs.data, b.jobs.len, &out, NULL), 0);
+    for (unsigned i = 0; i < OCP_FIELD_job_COUNT; i++)
+        if (!(out.has >> i & 1))
+            fail_msg("job.%s is not sent", ocp_desc_job.fields[i].name);
+    lib_batch_fini(&b);
+}
+
 /* A caller built with another header than ours. */
 static void test_structs_of_other_sizes(void **state)
 {
@@ -863,6 +913,7 @@ int main(void)
         cmocka_unit_test(test_descriptors_keep_their_order),
         cmocka_unit_test(test_submit_refused_in_the_middle),
         cmocka_unit_test(test_submit_refuses_what_cannot_be),
+        cmocka_unit_test(test_every_field_of_a_job_travels),
         cmocka_unit_test(test_structs_of_other_sizes),
         cmocka_unit_test(test_wait),
         cmocka_unit_test(test_wait_survives_a_restart),
