@@ -438,6 +438,20 @@ void engine_post(struct engine *e, struct xfer_request *r)
     mail_list_add(&e->posted, &r->mail);
 }
 
+void xfer_request_fini(struct xfer_request *r)
+{
+    if (!r)
+        return;
+    assert(!r->slot); /* not while it runs */
+    oci_request_fini(&r->call);
+    oci_reply_fini(&r->reply);
+    xfer_file_unref(r->file);
+    free(r->reply_body);
+    r->file = NULL;
+    r->reply_body = NULL;
+    r->reply_len = 0;
+}
+
 void engine_flush(struct engine *e)
 {
     mailbox_post_all(&e->inbox, &e->posted);
@@ -507,15 +521,4 @@ void engine_close(struct engine *e)
     if (!joined)
         e->results.on_closed = NULL; /* the thread still has it */
     mailbox_close(&e->results);
-}
-
-void xfer_request_fini(struct xfer_request *r)
-{
-    oci_request_fini(&r->call);
-    oci_reply_fini(&r->reply);
-    if (r->file)
-        xfer_file_unref(r->file);
-    free(r->reply_body);
-    r->file = NULL;
-    r->reply_body = NULL;
 }

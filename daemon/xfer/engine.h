@@ -85,6 +85,9 @@ struct xfer_request {
     struct xfer_job *slot;
 };
 
+/* After on_done: frees the call, the answer, and the reference of the file. */
+void xfer_request_fini(struct xfer_request *r);
+
 struct engine_options {
     const char *ca_file, *proxy, *no_proxy; /* NULL: system's CAs, no proxy */
     unsigned connect_seconds, stall_seconds, connections, io_per_mount;

@@ -145,7 +145,7 @@ static void ask_put(struct ask *a, struct rig *g, struct xfer_file *f, uint64_t 
 {
     ask_init(a, g, "PUT", "/put");
     a->r.from = BODY_FILE;
-    a->r.file = f;
+    a->r.file = xfer_file_ref(f);
     a->r.offset = offset;
     a->r.length = length;
     a->r.sums = XFER_CRC32C;
@@ -163,7 +163,7 @@ static void ask_range(struct ask *a, struct rig *g, const char *target, struct x
     add_header(a, "range", range);
     a->r.ranged = 1;
     a->r.to = SINK_FILE;
-    a->r.file = f;
+    a->r.file = xfer_file_ref(f);
     a->r.offset = first;
     a->r.length = length;
     a->r.sums = XFER_CRC32C;
@@ -171,10 +171,9 @@ static void ask_range(struct ask *a, struct rig *g, const char *target, struct x
 
 static void ask_fini(struct ask *a)
 {
-    assert_null(a->r.slot);
-    oci_reply_fini(&a->r.reply);
-    free(a->r.reply_body);
-    a->r.reply_body = NULL;
+    xfer_request_fini(&a->r);
+    assert_null(a->r.file);
+    xfer_request_fini(&a->r);
 }
 
 static void post(struct ask *a)
@@ -788,7 +787,7 @@ static void test_pipe_paused_and_broken(void **state)
         usleep(50000);
     double before = cpu_s();
     usleep(500000);
-    assert_true(cpu_s() - before < 0.05);
+    assert_true(cpu_s() - before < 0.2); /* turning without end would take 0.5 */
     assert_int_equal(g.n_done, 0);
     close(fd[0]);
     wait_done(&g, 1);
@@ -982,7 +981,7 @@ static void start_cancelled(struct ask *a, struct rig *g, size_t i, struct xfer_
     } else {
         ask_get(a, g, cancels[i].target);
         a->r.to = cancels[i].pipe ? SINK_PIPE : SINK_FILE;
-        a->r.file = f;
+        a->r.file = xfer_file_ref(f);
         a->r.length = 10 * MIB;
         a->r.pipe_fd = fd;
     }
