@@ -151,7 +151,7 @@ int vault_spawn(uv_loop_t *loop, const struct vault_options *o, uv_process_t *pr
 {
     char program[PATH_MAX], threads[16];
     struct args a = {.n = 0};
-    int theirs[2];
+    int theirs[2] = {-1, -1};
     find_program(o, program, sizeof program);
     snprintf(threads, sizeof threads, "%u", count_threads(o));
     fill_args(&a, o, program, threads);
