@@ -333,8 +333,8 @@ static enum rows_end run_xfer(struct rows *r, struct store_op *op)
 static enum rows_end run_part(struct rows *r, struct store_op *op)
 {
     int rc = SQLITE_OK;
-    assert(op->n > 0);
-    for (uint32_t i = 0; rc == SQLITE_OK && i < op->n; i++) {
+    uint32_t n = op->n ? op->n : 1;
+    for (uint32_t i = 0; rc == SQLITE_OK && i < n; i++) {
         const struct store_part *p = &op->parts[i];
         sqlite3_stmt *q = r->q[Q_PART];
         bind_number(q, 1, p->job);

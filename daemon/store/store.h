@@ -50,7 +50,7 @@ enum store_verb {
     STORE_END,        /* jobs[0]: state, ended_at, outcome; drops its transfer unless keep_xfer */
     STORE_STATE,      /* jobs[0]: state (queued or paused), sealed, outcome */
     STORE_XFER,       /* xfer: insert or replace */
-    STORE_PART,       /* parts[0..n): insert or replace, n at least 1 */
+    STORE_PART,       /* parts[0..n): insert or replace; n 0 is 1 */
     STORE_DROP_XFER,  /* id: forget its transfer and parts */
     STORE_DROP_PARTS, /* id: forget its parts only */
     STORE_READ_PARTS, /* id -> parts[0..n) in order of part_no */
