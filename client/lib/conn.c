@@ -163,6 +163,7 @@ int lib_call_add(struct ocid *c, struct lib_call *call, const void *params, cons
         return lib_fail(c, OCID_E_NOMEM, 0, "out of memory");
     }
     oc_buf_init(&f->bytes, OCP_MAX_FRAME + 4);
+    f->id = c->next_id;
     *p = (struct lib_piece){.call = call, .id = c->next_id++, .first = first, .n = n};
     *call->frames_end = f;
     call->frames_end = &f->next;
@@ -281,6 +282,7 @@ static void drop_all(struct ocid *c, const struct oc_err *why, bool quiet)
     c->out = NULL;
     c->out_end = &c->out;
     c->out_bytes = 0;
+    c->fds_out = 0;
     c->pieces = NULL;
     c->pieces_end = &c->pieces;
     oc_buf_fini(&c->in);
@@ -541,9 +543,14 @@ static int on_frame(struct ocid *c, struct ocp_str payload)
 {
     struct ocp_envelope env;
     struct oc_err err;
+    int64_t index;
     int rc = ocp_envelope_read(payload, &env, &err);
     if (rc)
         return lose(c, &err);
+    if (env.is_error && !env.id) { /* the daemon hangs up, and says why */
+        read_error(&env.body, &err, &index);
+        return lose(c, &err);
+    }
     struct lib_piece **at = &c->pieces;
     while (*at && (*at)->id != env.id)
         at = &(*at)->next;
@@ -555,6 +562,8 @@ static int on_frame(struct ocid *c, struct ocp_str payload)
     *at = p->next;
     if (!*at)
         c->pieces_end = at;
+    if (p->id == c->fds_out)
+        c->fds_out = 0;
     if (c->state == LIB_HELLO && (rc = on_welcome(c, &env, &err))) {
         free(p);
         return lose(c, &err);
@@ -627,10 +636,11 @@ static int read_some(struct ocid *c)
     return 0;
 }
 
-/* Nothing but hello leaves before the welcome. */
+/* Nothing but hello leaves before the welcome; no descriptors before those of an earlier message
+ * have been taken, so that the daemon cannot mistake whose they are. */
 static bool may_write(const struct ocid *c)
 {
-    return c->out && !c->write_broken &&
+    return c->out && !c->write_broken && !(c->out->n_fds && c->fds_out) &&
            (c->state == LIB_READY || (c->state == LIB_HELLO && c->hello_out));
 }
 
@@ -668,6 +678,8 @@ static void written(struct ocid *c, size_t n)
     while (n) {
         struct lib_frame *f = c->out;
         size_t part = f->bytes.len - f->sent < n ? f->bytes.len - f->sent : n;
+        if (f->n_fds)
+            c->fds_out = f->id;
         for (unsigned i = 0; i < f->n_fds; i++)
             close(f->fds[i]);
         f->n_fds = 0;

@@ -19,8 +19,9 @@ enum { LIB_MAX_QUEUED = 64 << 20 };
 struct lib_frame {
     struct lib_frame *next;
     struct oc_buf bytes;
+    uint64_t id;
     size_t sent;
-    unsigned n_fds;
+    unsigned n_fds; /* not sent yet */
     int fds[OCP_MAX_FDS];
 };
 
@@ -73,6 +74,7 @@ struct ocid {
     struct oc_buf in;
     struct lib_frame *out, **out_end;
     size_t out_bytes;
+    uint64_t fds_out; /* message with descriptors that was sent and not answered; 0: none */
     struct lib_piece *pieces, **pieces_end;
     struct lib_call *calls, **calls_end;
     uint64_t next_id;

@@ -120,12 +120,27 @@ static void test_unknown_fields_are_skipped(void **state)
 
 /* ---- A daemon that misbehaves */
 
-enum bad { DIES, GIANT, GARBAGE, UNASKED, REQUEST, TRUNCATED, MUTE, NOT_A_MAP, BAD_FIELD };
+enum bad {
+    HANGS_UP,
+    DIES,
+    GIANT,
+    GARBAGE,
+    UNASKED,
+    REQUEST,
+    TRUNCATED,
+    MUTE,
+    NOT_A_MAP,
+    BAD_FIELD
+};
 
 static int bad_script(struct fake *f, int method, const struct ocp_envelope *env)
 {
     (void)method;
     switch (*(const enum bad *)f->user) {
+    case HANGS_UP:
+        fake_error(f, 0, OCID_E_TOO_LARGE, -1, "more than 64 descriptors");
+        fake_flush(f);
+        return -1;
     case DIES:
         return -1;
     case GIANT:
@@ -165,6 +180,7 @@ static void test_bad_daemons(void **state)
         enum bad bad;
         int want, after; /* code of the call, of the next one */
     } rows[] = {
+        {"hangs up and says why", HANGS_UP, OCID_E_TOO_LARGE, OCID_E_TOO_LARGE},
         {"dies", DIES, OCID_E_NO_DAEMON, OCID_E_NO_DAEMON},
         {"announces 2 GiB", GIANT, OCID_E_PROTOCOL, OCID_E_PROTOCOL},
         {"counts beyond its bytes", GARBAGE, OCID_E_PROTOCOL, OCID_E_PROTOCOL},
