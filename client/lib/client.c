@@ -529,8 +529,9 @@ struct waiter {
     struct ocid *c;
     const uint64_t *ids; /* the window: at most OCP_MAX_JOBS of the caller's */
     size_t first, n, n_ended;
-    bool ended[OCP_MAX_JOBS];
-    struct ocid_failure worst; /* of the job that stands first in the caller's array */
+    bool known[OCP_MAX_JOBS], ended[OCP_MAX_JOBS];
+    uint64_t pending[OCP_MAX_JOBS]; /* those of the window that have not ended */
+    struct ocid_failure worst;      /* of the job that stands first in the caller's array */
     ocid_status_fn *on_change;
     void *user;
     int64_t deadline;
@@ -544,6 +545,7 @@ static int heard(struct waiter *w, const struct ocid_status *job)
     for (size_t i = 0; i < w->n; i++) {
         if (w->ids[w->first + i] != job->id || w->ended[i])
             continue;
+        w->known[i] = true;
         if (ocid_state_final(job->state)) {
             int64_t index = (int64_t)(w->first + i);
             w->ended[i] = true;
@@ -591,24 +593,48 @@ static int come_back(struct waiter *w)
     return rc;
 }
 
+/* Jobs that have ended are not asked for again: the daemon may have put them away. */
+static size_t still_pending(struct waiter *w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++)
+        if (!w->ended[i])
+            w->pending[n++] = w->ids[w->first + i];
+    return n;
+}
+
+/* Once a whole answer was heard, what was not in it does not exist. */
+static int all_known(struct waiter *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (!w->known[i]) {
+            lib_fail(w->c, OCID_E_NOT_FOUND, 0, "there is no job %llu",
+                     (unsigned long long)w->ids[w->first + i]);
+            w->c->failure.index = (int64_t)(w->first + i);
+            return OCID_E_NOT_FOUND;
+        }
+    return 0;
+}
+
 static int wait_once(struct waiter *w)
 {
     struct ocid_query q = ocid_query_of();
     const struct ocid_page *page = NULL;
     struct ocid *c = w->c;
     int64_t left = w->deadline == INT64_MAX ? POLL_MS : w->deadline - lib_deadline(0);
-    q.ids = w->ids + w->first;
-    q.n_ids = w->n;
+    q.ids = w->pending;
+    q.n_ids = still_pending(w);
     q.epoch = w->epoch;
     q.since = w->since;
     q.wait_ms = left < 0 ? 0 : left < POLL_MS ? (uint64_t)left : POLL_MS;
     int rc = status(c, &q, w->deadline, &page);
     if (rc && (c->state == LIB_LOST || rc == OCID_E_STOPPING) && rc != OCID_E_PROTOCOL)
         return come_back(w);
-    if (rc && c->failure.index >= 0)
-        c->failure.index += (int64_t)w->first;
+    if (rc == OCID_E_NOT_FOUND)
+        return all_known(w) ? rc : lib_fail(c, rc, 0, "the jobs are not there any more");
     if (rc)
         return rc;
+    bool more = page->more;
     struct lib_arena kept = c->kept; /* on_change may make calls */
     c->kept = (struct lib_arena){0};
     w->epoch = page->epoch;
@@ -616,7 +642,7 @@ static int wait_once(struct waiter *w)
     for (size_t i = 0; !rc && i < page->n_jobs; i++)
         rc = heard(w, &page->jobs[i]);
     lib_arena_fini(&kept);
-    return rc;
+    return rc || more ? rc : all_known(w);
 }
 
 static int wait_all(struct waiter *w, size_t n)
@@ -626,6 +652,7 @@ static int wait_all(struct waiter *w, size_t n)
         w->n = n - w->first < OCP_MAX_JOBS ? n - w->first : OCP_MAX_JOBS;
         w->n_ended = 0;
         w->epoch = w->since = 0;
+        memset(w->known, 0, sizeof w->known);
         memset(w->ended, 0, sizeof w->ended);
         while (!rc && w->n_ended < w->n)
             rc = wait_once(w);

@@ -355,8 +355,8 @@ typedef int ocid_status_fn(void *user, const struct ocid_status *job);
 /* Waits until n jobs (or sets) have ended. on_change (may be NULL) hears of each job once at first
  * and then of its changes; of its end exactly once. 0 when all are done; else the error of the
  * first in the array that is not (OCID_E_CANCELLED for a cancelled one), its place in
- * ocid_failure(c)->index. What on_change returned if it was not 0. Connects again when the daemon
- * is restarted meanwhile. */
+ * ocid_failure(c)->index. OCID_E_NOT_FOUND at once for an id that is none. What on_change returned
+ * if it was not 0. Connects again when the daemon is restarted meanwhile. */
 OCID_API int ocid_wait(struct ocid *c, const uint64_t *ids, size_t n, int timeout_ms,
                        ocid_status_fn *on_change, void *user);
 

@@ -399,6 +399,21 @@ static void test_wait(void **state)
     assert_int_equal(l.asked, 4);
 }
 
+static void test_wait_for_what_is_not_there(void **state)
+{
+    (void)state;
+    struct fake f = {0};
+    struct life l = {0};
+    uint64_t ids[] = {1, 3, 99, 2};
+    fake_begin(&f, live, &l);
+    struct ocid *c = fake_open(&f);
+    assert_int_equal(ocid_wait(c, ids, 4, 5000, NULL, NULL), OCID_E_NOT_FOUND);
+    assert_int_equal(ocid_failure(c)->index, 2);
+    assert_string_equal(ocid_failure(c)->text, "there is no job 99");
+    ocid_close(c);
+    fake_end(&f);
+}
+
 static void test_wait_survives_a_restart(void **state)
 {
     (void)state;
@@ -916,6 +931,7 @@ int main(void)
         cmocka_unit_test(test_every_field_of_a_job_travels),
         cmocka_unit_test(test_structs_of_other_sizes),
         cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_wait_for_what_is_not_there),
         cmocka_unit_test(test_wait_survives_a_restart),
         cmocka_unit_test(test_status_in_full),
         cmocka_unit_test(test_jobs_page_by_page),
