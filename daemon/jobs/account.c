@@ -122,12 +122,15 @@ static void on_facts(void *arg, const struct vault_facts *facts, const struct oc
         tell(a, &err);
         return;
     }
+    if (strcmp(a->tenancy, facts->tenancy))
+        a->namespace[0] = 0;
+    if (*a->room->config->network_namespace)
+        snprintf(a->namespace, sizeof a->namespace, "%s", a->room->config->network_namespace);
     free(a->tenancy);
     free(a->user);
     a->tenancy = oc_strdup(facts->tenancy);
     a->user = oc_strdup(facts->user);
     a->facts = ACCOUNT_KNOWN;
-    snprintf(a->namespace, sizeof a->namespace, "%s", a->room->config->network_namespace);
     tell(a, NULL);
     if (a->waits && !a->asking_namespace)
         ask_namespace(a);
@@ -163,11 +166,9 @@ void account_need_end(struct account *a, struct account_wait *w)
 
 void accounts_forget(struct accounts *all)
 {
-    for (struct account *a = all->list; a; a = a->next) {
+    for (struct account *a = all->list; a; a = a->next)
         if (a->facts == ACCOUNT_KNOWN)
             a->facts = ACCOUNT_NEW;
-        a->namespace[0] = 0;
-    }
 }
 
 void accounts_fini(struct accounts *all)

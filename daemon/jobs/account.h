@@ -64,7 +64,8 @@ struct account *account_get(struct room *r, const char *profile);
 int account_need(struct account *a, struct account_wait *w, enum account_need need);
 void account_need_end(struct account *a, struct account_wait *w);
 
-/* Facts, endpoints and namespaces are asked for again by whoever comes next. */
+/* Facts and endpoints are asked for again by whoever comes next; requests under way go on with what
+ * they have. */
 void accounts_forget(struct accounts *all);
 
 /* Nothing may be in flight or waiting. */

@@ -65,6 +65,18 @@ void room_op_post_both(struct room_op *a, struct room_op *b)
     store_post_all(a->room->store, &both);
 }
 
+/* The row of a transfer; afresh: what was known of its parts is void. */
+void room_save_xfer(struct room_op *o, int afresh)
+{
+    if (!afresh) {
+        room_op_post(o);
+        return;
+    }
+    struct room_op *drop = room_op_new(o->room, STORE_DROP_PARTS, NULL, NULL);
+    drop->op.id = o->op.xfer.job;
+    room_op_post_both(drop, o);
+}
+
 /* ---- verdicts ---- */
 
 static void post_again(uv_timer_t *t)
@@ -160,6 +172,7 @@ static void load_job(void *arg, const struct store_job *row)
     if (j->tally)
         j->tally->sealed = (uint8_t)row->sealed;
     j->state = (uint8_t)row->state;
+    j->restored = 1;
     room_adopt(r, j, ocp_str_copy(row->client, label, sizeof label), &spec);
     if (spec.timeout_ms)
         room_limit_time(r, j, spec.timeout_ms);
@@ -248,13 +261,34 @@ int room_load(struct room *r, struct oc_err *err)
     return 0;
 }
 
-/* Final rows beyond what the configuration keeps. At the start, and after many ends: no timer. */
-void room_prune(struct room *r)
+static void prune(struct room *r);
+
+/* Their keys may be used again. There may be more: the store takes away some thousand at a time. */
+static void on_pruned(struct room_op *o)
 {
-    struct room_op *o = room_op_new(r, STORE_PRUNE, NULL, NULL);
+    for (uint32_t i = 0; i < o->op.n; i++)
+        if (o->op.jobs[i].key.n)
+            book_key_remove(&o->room->book, o->op.jobs[i].uid, o->op.jobs[i].key);
+    o->room->pruning = 0;
+    if (o->op.n && !o->op.err.code && !o->room->stopping)
+        prune(o->room);
+}
+
+static void prune(struct room *r)
+{
+    struct room_op *o = room_op_new(r, STORE_PRUNE, on_pruned, NULL);
+    r->pruning = 1;
     o->op.before = clock_wall_ms() - (int64_t)r->config->daemon_keep_days * 86400000;
     o->op.keep = r->config->daemon_keep_jobs;
     room_op_post(o);
+}
+
+/* Final rows beyond what the configuration keeps: at the start and after many ends, so that no
+ * timer is needed. */
+void room_prune(struct room *r)
+{
+    if (!r->pruning && !r->stopping)
+        prune(r);
 }
 
 static struct ocp_str own(struct ocp_str s)

@@ -47,6 +47,8 @@ struct file_task {
     struct xfer_file *file; /* a reference; SOURCE and PART give one back */
     struct file_identity identity;
     int overwrite, fresh; /* FILE_PART: fresh: never take an old part file */
+    int same_is_ok;       /* FILE_PUBLISH: an existing file with the same bytes will do: an earlier
+                             life may have published it */
     int fd;               /* FILE_SPOOL: owned */
     uint64_t offset, length, size;
     int64_t mtime_ns; /* FILE_PUBLISH: 0: leave it */

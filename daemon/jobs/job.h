@@ -43,6 +43,7 @@ struct job {
     int pipe_fd;  /* the client's pipe, -1: none; closed with the job's end */
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
+    uint8_t restored; /* read back at the start: an earlier life may have done more than its row says */
     uint8_t ending;   /* its verdict is being written; nothing else happens to it */
     uint8_t in_lane;  /* sched.c's */
     uint8_t in_news;  /* feed.c's */

@@ -43,7 +43,7 @@ struct room {
     double limit;                       /* of requests in flight: shrinks when throttled */
     uint64_t shrunk_at;
     unsigned turn;
-    int reloading_keys;
+    int reloading_keys, pruning;
     uv_timer_t grace;                 /* while stopping */
     struct job_timer *timers;         /* of jobs with a time limit */
     struct { uv_timer_t timer; int open; struct room_op *first; } again; /* verdicts a full disk refused */
@@ -140,6 +140,9 @@ void room_op_post(struct room_op *o);
 
 /* Into the same commit. */
 void room_op_post_both(struct room_op *a, struct room_op *b);
+
+/* Posts a transfer's row; afresh: the rows of its parts go in the same commit. */
+void room_save_xfer(struct room_op *o, int afresh);
 
 /* The row of a transfer that was interrupted; the caller frees it by room_saved_free(). NULL:
  * there is none. */

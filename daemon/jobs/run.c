@@ -281,6 +281,13 @@ void run_fail(struct run *u, const struct oc_err *err)
     }
 }
 
+void run_give_up(struct run *u)
+{
+    if (!u->last.code)
+        oc_fail(&u->last, OCID_E_SERVER, 0, "%s: started over too often", u->what);
+    run_stop(u, &u->last, OCP_ENUM_state_failed);
+}
+
 void run_kick(struct run *u)
 {
     if (!u->retry_at)
@@ -346,6 +353,8 @@ void run_request_drop(struct run_request *q)
 
 void run_post(struct run *u, struct run_request *q)
 {
+    if (q->x.call.body_kind == OCI_BODY_HERE)
+        q->x.from = BODY_REQUEST;
     DL_APPEND(u->requests, q);
     u->n_requests++;
     u->room->in_flight++;
@@ -384,6 +393,8 @@ static void on_answer(struct answer_to *self, struct xfer_request *req)
         u->attempt = u->n_auth = 0;
     else
         mend_auth(u, q);
+    if (!ok)
+        u->last = req->err;
     u->n_work++; /* answered() may end the run; it must outlive the call */
     u->ops->answered(u, q, ok);
     run_request_drop(q);

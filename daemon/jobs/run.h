@@ -74,6 +74,7 @@ struct run {
     int prepared;
     int starting, starting_bulk; /* counted in room.n_starting */
     unsigned n_sent_lost;        /* requests whose answer did not come */
+    struct oc_err last;          /* of the last request that failed */
     void *free_late;             /* freed with the run: memory under a closing handle */
     int stopping;          /* nothing new is begun */
     int cleaning;          /* what ops->clean() began is under way */
@@ -101,6 +102,9 @@ void run_fail(struct run *u, const struct oc_err *err);
 
 /* A later try whatever the error's rule says: a checksum that did not agree. */
 void run_retry(struct run *u, const struct oc_err *err);
+
+/* The plan has started over too often: the job fails with the last error. */
+void run_give_up(struct run *u);
 
 /* Somebody else ends it: verdict, or (NULL) park it in that state. */
 void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park);

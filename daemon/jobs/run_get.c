@@ -32,8 +32,10 @@ struct get {
     int64_t mtime_ns;
     uint64_t piped; /* into the pipe so far */
     uint32_t piped_crc32c;
-    uint64_t size;
+    uint64_t size, part_bytes;
 };
+
+enum { SUMS_SIZE = 128 };
 
 static int to_pipe(const struct run *u)
 {
@@ -52,18 +54,106 @@ static char *dest_of(const struct run *u)
 
 /* ---- getting ready ---- */
 
-static void on_parts(struct room_op *o)
+/* Parts of an earlier life, one after the other: what is on disk must still have their sums. */
+struct recheck {
+    struct run *run;
+    struct store_part *parts;
+    uint32_t n, at;
+};
+
+static void recheck_next(struct recheck *c);
+
+static void recheck_end(struct recheck *c)
 {
-    struct run *u = o->arg;
-    struct get *g = u->of;
-    for (uint32_t i = 0; !o->op.err.code && i < o->op.n; i++)
-        xfer_get_have(g->plan, o->op.parts[i].part_no, o->op.parts[i].bytes,
-                      o->op.parts[i].crc32c);
+    struct run *u = c->run;
+    free(c->parts);
+    free(c);
     if (run_work_end(u))
         run_ready(u);
 }
 
-/* Goes on from the row of an earlier life: the object's etag, its size, the parts on disk. */
+static void on_rechecked(struct file_task *t)
+{
+    struct recheck *c = t->arg;
+    struct get *g = c->run->of;
+    const struct store_part *p = &c->parts[c->at++];
+    if (!t->err.code && t->crc32c == p->crc32c)
+        xfer_get_have(g->plan, p->part_no, p->bytes, p->crc32c);
+    file_task_free(t);
+    recheck_next(c);
+}
+
+static void recheck_next(struct recheck *c)
+{
+    struct get *g = c->run->of;
+    if (c->at == c->n || c->run->stopping) {
+        recheck_end(c);
+        return;
+    }
+    struct file_task *t = file_task_new(FILE_CRC, on_rechecked, c);
+    t->path = oc_strdup(g->part_path);
+    t->file = xfer_file_ref(g->file);
+    t->offset = (c->parts[c->at].part_no - 1) * g->part_bytes;
+    t->length = c->parts[c->at].bytes;
+    file_task_submit(c->run->room->gate, t);
+}
+
+static void on_reopened(struct file_task *t)
+{
+    struct recheck *c = t->arg;
+    struct get *g = c->run->of;
+    struct oc_err err = t->err;
+    g->file = t->file;
+    t->file = NULL;
+    file_task_free(t);
+    if (!err.code) {
+        recheck_next(c);
+        return;
+    }
+    c->n = 0;
+    struct run *u = c->run;
+    u->n_work++; /* the run must outlive the end of the check */
+    recheck_end(c);
+    if (run_work_end(u))
+        run_fail(u, &err);
+}
+
+static void open_file(struct run *u, int fresh, void (*done)(struct file_task *t), void *arg)
+{
+    struct get *g = u->of;
+    struct file_task *t = file_task_new(FILE_PART, done, arg);
+    t->path = oc_strdup(g->part_path);
+    t->dest = dest_of(u);
+    t->root_len = u->spec.below;
+    t->overwrite = u->spec.overwrite || u->job->restored;
+    t->fresh = fresh;
+    file_task_submit(u->room->gate, t);
+}
+
+static void on_parts(struct room_op *o)
+{
+    struct recheck *c = OC_NEW(struct recheck);
+    c->run = o->arg;
+    c->parts = o->op.n ? oc_memdup(o->op.parts, o->op.n * sizeof *o->op.parts) : NULL;
+    c->n = o->op.err.code ? 0 : o->op.n;
+    open_file(c->run, 0, on_reopened, c);
+}
+
+/* What the first answer said of the whole, kept in the row's cursor by row_of(). */
+static void read_sums(struct get *g, struct ocp_str cursor)
+{
+    unsigned crc = 0;
+    long long mtime = 0;
+    char text[SUMS_SIZE];
+    ocp_str_copy(cursor, text, sizeof text);
+    if (sscanf(text, "%d %x %lld %31s", &g->has_object_crc32c, &crc, &mtime, g->content_md5) < 4 ||
+        !strcmp(g->content_md5, "-"))
+        g->content_md5[0] = 0;
+    g->object_crc32c = crc;
+    g->mtime_ns = mtime;
+}
+
+/* Goes on from the row of an earlier life: 1 when it does, 0 without a row, -1 with *err. */
 static int resume(struct run *u, struct oc_err *err)
 {
     struct get *g = u->of;
@@ -72,18 +162,9 @@ static int resume(struct run *u, struct oc_err *err)
         return 0;
     int rc = xfer_get_resume(s->row.total, s->row.part_bytes, &g->plan, err);
     ocp_str_copy(s->row.etag, g->etag, sizeof g->etag);
-    /* the sums of the whole were in the first answer: they are kept in the cursor */
-    unsigned crc = 0;
-    long long mtime = 0;
-    char cursor[128];
-    ocp_str_copy(s->row.cursor, cursor, sizeof cursor);
-    if (sscanf(cursor, "%d %x %lld %31s", &g->has_object_crc32c, &crc, &mtime, g->content_md5) < 4)
-        g->content_md5[0] = 0;
-    if (!strcmp(g->content_md5, "-"))
-        g->content_md5[0] = 0;
-    g->object_crc32c = crc;
-    g->mtime_ns = mtime;
+    read_sums(g, s->row.cursor);
     g->size = s->row.total;
+    g->part_bytes = s->row.part_bytes;
     g->resumed = !rc;
     room_saved_free(s);
     if (rc)
@@ -151,17 +232,17 @@ static void on_file(struct file_task *t)
         run_ready(u);
 }
 
-static void open_part(struct run *u)
+/* 1: it is open already. */
+static int open_part(struct run *u)
 {
     struct get *g = u->of;
-    struct file_task *t = file_task_new(FILE_PART, on_file, u);
-    t->path = oc_strdup(g->part_path);
-    t->dest = dest_of(u);
-    t->root_len = u->spec.below;
-    t->overwrite = u->spec.overwrite;
-    t->fresh = !g->resumed;
+    if (g->resumed && g->file) { /* open since its parts were checked */
+        step_end(u, STEP_OPEN, STEP_OK);
+        return 1;
+    }
     run_work_begin(u);
-    file_task_submit(u->room->gate, t);
+    open_file(u, 1, on_file, u);
+    return 0;
 }
 
 static void on_sum(struct file_task *t)
@@ -206,7 +287,8 @@ static void finish(struct run *u)
 {
     struct get *g = u->of;
     struct ocp_outcome o = {0};
-    OCP_SET(&o, outcome, etag, ocp_str(g->etag));
+    if (g->etag[0])
+        OCP_SET(&o, outcome, etag, ocp_str(g->etag));
     if (g->version_id[0])
         OCP_SET(&o, outcome, version_id, ocp_str(g->version_id));
     if (g->request_id[0])
@@ -271,6 +353,7 @@ static void publish(struct run *u)
     t->file = xfer_file_ref(g->file);
     t->size = g->size;
     t->overwrite = u->spec.overwrite;
+    t->same_is_ok = u->job->restored;
     t->mtime_ns = g->mtime_ns;
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
@@ -288,8 +371,6 @@ static void on_saved(struct room_op *o)
     else
         run_ready(u);
 }
-
-enum { SUMS_SIZE = 128 };
 
 /* The row of the transfer. What the first answer said of the whole is in its cursor. */
 static struct store_xfer row_of(const struct run *u, char sums[SUMS_SIZE])
@@ -316,7 +397,7 @@ static void save(struct run *u)
     o->op.xfer = row_of(u, o->text[1]);
     o->op.xfer.etag = ocp_str(o->text[0]);
     run_work_begin(u);
-    room_op_post(o);
+    room_save_xfer(o, o->op.xfer.phase == GET_NEW);
 }
 
 /* ---- requests ---- */
@@ -390,7 +471,11 @@ static enum run_sent send_next(struct run *u)
     case STEP_REQUEST:
         return request(u, &s) ? RUN_SENT : RUN_BUSY;
     case STEP_OPEN:
-        open_part(u);
+        if (open_part(u))
+            return send_next(u);
+        break;
+    case STEP_FAILED: /* it has started over too often */
+        run_give_up(u);
         break;
     case STEP_SAVE:
         save(u);
@@ -531,9 +616,10 @@ static void range_ok(struct run *u, struct run_request *q)
             fail_sum(u, &err);
             return;
         }
-        xfer_get_sized(g->plan, g->size,
-                       g->content_md5[0] && !g->has_object_crc32c && !one &&
-                           u->room->config->transfer_checksum != CONFIG_CHECKSUM_OFF);
+        if (xfer_get_sized(g->plan, g->size,
+                           g->content_md5[0] && !g->has_object_crc32c && !one &&
+                               u->room->config->transfer_checksum != CONFIG_CHECKSUM_OFF))
+            oc_fail(&u->last, OCID_E_TOO_LARGE, 0, "%s: over a million parts", u->what);
     }
     xfer_get_end(g->plan, &q->step, STEP_OK, q->x.crc32c);
     xfer_get_facts(g->plan, &f);

@@ -503,6 +503,7 @@ static void publish(struct run *u)
     t->file = xfer_file_ref(l->file);
     t->size = l->file_bytes;
     t->overwrite = u->spec.overwrite;
+    t->same_is_ok = u->job->restored;
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
 }
@@ -532,7 +533,7 @@ static void open_file(struct run *u)
     struct file_task *t = file_task_new(FILE_PART, on_file, u);
     t->path = oc_strdup(l->part_path);
     t->dest = oc_strndup(u->spec.dest.p, u->spec.dest.n);
-    t->overwrite = u->spec.overwrite;
+    t->overwrite = u->spec.overwrite || u->job->restored;
     t->fresh = !l->resumed;
     run_work_begin(u);
     file_task_submit(u->room->gate, t);

@@ -393,7 +393,7 @@ static void save(struct run *u)
     o->text[0] = oc_strdup(p->upload_id);
     o->op.xfer = row_of(u, o->text[0]);
     run_work_begin(u);
-    room_op_post(o);
+    room_save_xfer(o, o->op.xfer.phase == PUT_INTENT);
 }
 
 static void on_checked(struct file_task *t)
@@ -434,7 +434,8 @@ static void finish(struct run *u)
     struct put_facts f;
     struct ocp_outcome o = {0};
     xfer_put_facts(p->plan, &f);
-    OCP_SET(&o, outcome, etag, ocp_str(p->etag));
+    if (p->etag[0])
+        OCP_SET(&o, outcome, etag, ocp_str(p->etag));
     if (p->version_id[0])
         OCP_SET(&o, outcome, version_id, ocp_str(p->version_id));
     if (p->request_id[0])
@@ -465,6 +466,9 @@ static enum run_sent send_next(struct run *u)
             continue;
         case STEP_DONE:
             finish(u);
+            return RUN_BUSY;
+        case STEP_FAILED: /* it has started over too often */
+            run_give_up(u);
             return RUN_BUSY;
         default:
             return RUN_BUSY;
@@ -611,8 +615,10 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
 {
     const struct oc_err *err = &q->x.err;
     enum step_op op = q->step.op;
-    if (q->x.kind == OCI_KIND_NO_UPLOAD || (op == OP_COMMIT && q->x.kind == OCI_KIND_BAD_PART))
+    if (q->x.kind == OCI_KIND_NO_UPLOAD)
         return STEP_NO_UPLOAD;
+    if (op == OP_COMMIT && q->x.kind == OCI_KIND_BAD_PART)
+        return STEP_CHANGED; /* what it has is listed again */
     if (op == OP_HEAD && q->x.kind == OCI_KIND_NO_OBJECT)
         return STEP_NO_UPLOAD;
     /* our own first try may have succeeded with its answer lost */
@@ -623,13 +629,6 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
     if (oc_err_retry(err->code) == OC_RETRY_NEVER)
         return STEP_FATAL;
     return op == OP_COMMIT && q->x.sent_any ? STEP_LOST : STEP_AGAIN;
-}
-
-static void drop_parts_row(struct run *u)
-{
-    struct room_op *o = room_op_new(u->room, STORE_DROP_PARTS, NULL, NULL);
-    o->op.id = u->job->id;
-    room_op_post(o);
 }
 
 static void answered(struct run *u, struct run_request *q, int ok)
@@ -646,10 +645,9 @@ static void answered(struct run *u, struct run_request *q, int ok)
         p->n_sum = 0;
     if (how == STEP_NO_UPLOAD && q->step.op != OP_HEAD && !u->stopping) {
         p->upload_id[0] = 0;
-        drop_parts_row(u);
         log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
     }
-    if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST)
+    if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST || how == STEP_CHANGED)
         return;
     if (u->stopping && !u->cleaning)
         return;

@@ -7,8 +7,10 @@
  * pool while the transfer is paused. All reads are at absolute offsets.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 #include "core/fault.h"
 #include "oci/checksum.h"
@@ -57,8 +59,16 @@ static void unreadable(struct xfer_job *j, int sys)
     job_fail(j, OCID_E_IO, sys, "cannot read the source of %s", job_what(j));
 }
 
+/* A file system in memory may not know RWF_NOWAIT, but it does not block either. */
+static int is_calm(struct xfer_file *f)
+{
+    struct statfs fs;
+    return f->calm =
+               fstatfs(f->fd, &fs) == 0 && (unsigned long)fs.f_type == (unsigned long)TMPFS_MAGIC;
+}
+
 /* What can be read without blocking; -1: errno, EAGAIN when the pool must. */
-static ssize_t read_now(const struct xfer_file *f, char *to, size_t n, uint64_t offset)
+static ssize_t read_now(struct xfer_file *f, char *to, size_t n, uint64_t offset)
 {
     if (f->slow || OC_FAULT("xfer.cold")) {
         errno = EAGAIN;
@@ -68,7 +78,7 @@ static ssize_t read_now(const struct xfer_file *f, char *to, size_t n, uint64_t 
     ssize_t got;
     do
         got = preadv2(f->fd, &v, 1, (off_t)offset, f->calm ? 0 : RWF_NOWAIT);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && (errno == EINTR || (errno == EOPNOTSUPP && !f->calm && is_calm(f))));
     if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
         errno = EAGAIN;
     return got;

@@ -221,7 +221,7 @@ static void on_requests(void *owner, struct mail_list *batch)
     mailbox_poll(&e->notes, &notes); /* what was said before them counts for them */
     take_notes(e, &notes);
     for (struct mail *m; (m = mail_list_pop(batch));)
-        job_new(e, OC_OWNER(m, struct xfer_request, mail));
+        xfer_job_new(e, OC_OWNER(m, struct xfer_request, mail));
     cancel_marked(e->queued); /* whose note came before them */
     engine_pump(e);
 }
@@ -232,7 +232,7 @@ static void free_memory(struct engine *e)
 {
     for (struct xfer_job *j; (j = e->spare_jobs);) {
         e->spare_jobs = j->next;
-        job_free(j);
+        xfer_job_free(j);
     }
     for (struct lane *l; (l = e->idle_lanes);) {
         e->idle_lanes = l->next;
@@ -253,7 +253,7 @@ static void shut_begin(struct engine *e)
     struct mail_list late;
     mailbox_poll(&e->inbox, &late);
     for (struct mail *m; (m = mail_list_pop(&late));)
-        job_new(e, OC_OWNER(m, struct xfer_request, mail));
+        xfer_job_new(e, OC_OWNER(m, struct xfer_request, mail));
     e->closing = 1;
     cancel_all(e->queued);
     cancel_all(e->ready);
@@ -282,8 +282,8 @@ void engine_try_shut(struct engine *e)
     mailbox_close(&e->notes);
     settings_free(e->settings);
     e->settings = NULL;
-    free(e->socks);
-    e->socks = NULL;
+    free(e->places);
+    e->places = NULL;
 }
 
 /* ---- the beginning ---- */

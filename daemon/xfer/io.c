@@ -6,9 +6,7 @@
  * Used by body.c for sources and sink.c for destinations that may block.
  */
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdlib.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/fault.h"
@@ -32,12 +30,10 @@ void file_set_closer(struct engine *e)
 struct xfer_file *xfer_file_new(int fd, int slow, dev_t mount)
 {
     struct xfer_file *f = OC_NEW(struct xfer_file);
-    struct statfs fs;
     atomic_init(&f->n_refs, 1);
     f->fd = fd;
     f->slow = slow;
     f->mount = mount;
-    f->calm = !slow && fstatfs(fd, &fs) == 0 && (unsigned long)fs.f_type == TMPFS_MAGIC;
     return f;
 }
 

@@ -75,7 +75,7 @@ void job_fail(struct xfer_job *j, int code, int sys, const char *fmt, ...)
 
 /* ---- beginning and end ---- */
 
-void job_new(struct engine *e, struct xfer_request *r)
+void xfer_job_new(struct engine *e, struct xfer_request *r)
 {
     struct xfer_job *j = e->spare_jobs;
     if (j) {
@@ -97,7 +97,7 @@ void job_new(struct engine *e, struct xfer_request *r)
     atomic_fetch_add_explicit(&e->n_requests, 1, memory_order_relaxed);
 }
 
-void job_free(struct xfer_job *j)
+void xfer_job_free(struct xfer_job *j)
 {
     oc_buf_fini(&j->string);
     oc_buf_fini(&j->authorization);
@@ -114,7 +114,7 @@ static void job_spare(struct xfer_job *j)
 {
     struct engine *e = j->e;
     if (e->closing || e->n_spare_jobs == SPARE_JOBS) {
-        job_free(j);
+        xfer_job_free(j);
         return;
     }
     if (j->r->key_id || j->r->obo_token)
@@ -376,7 +376,6 @@ static int headers_end(struct xfer_job *j)
     if (r->reply.status < 200)
         return 1;
     j->headers_done = 1;
-    sockets_keep(j->lane);
     if (r->reply.date)
         r->server_date_offset_s = (int64_t)r->reply.date - engine_now_s();
     j->to_error = !oci_status_ok(r->reply.status);
@@ -513,6 +512,8 @@ void job_finish(struct xfer_job *j, CURLcode rc)
         check_moved(j);
     else if (r->reply.opc_request_id)
         snprintf(r->err.request_id, sizeof r->err.request_id, "%s", r->reply.opc_request_id);
+    if (!rc)
+        sockets_keep(l);
     lane_take_back(j);
     job_settle(j);
 }

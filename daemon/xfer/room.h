@@ -79,9 +79,14 @@ struct sock {
     uv_poll_t poll;
     struct engine *e;
     int fd;
-    int kept;   /* a connection that has answered: on_close_socket_cb() ends it */
     int want;   /* UV_ events that libcurl asks for, 0: none */
     int events; /* that poll is started for */
+};
+
+/* What is known of a descriptor. */
+struct place {
+    struct sock *sock; /* NULL: not watched */
+    int kept;          /* a connection that has answered: on_close_socket_cb() tells its end */
 };
 
 /* An easy handle with its settled options; used again and again. */
@@ -203,8 +208,8 @@ struct engine {
     CURLM *multi;
     CURLSH *share;
     struct lane *idle_lanes;
-    struct sock **socks; /* by descriptor */
-    int n_socks;
+    struct place *places; /* by descriptor */
+    int n_places;
     uv_timer_t timer; /* libcurl's */
     uv_timer_t tick;  /* looks for stalls while something runs */
     uv_prepare_t flush;
@@ -238,7 +243,7 @@ void sockets_setup(struct engine *e);
 curl_socket_t on_open_socket_cb(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 int on_close_socket_cb(void *arg, curl_socket_t fd);
 
-/* The connection of that transfer has answered. */
+/* The transfer has ended well: its connection may be used again. Before the handle is removed. */
 void sockets_keep(struct lane *l);
 
 /* ---- request.c ---- */
@@ -249,8 +254,8 @@ const char *job_what(const struct xfer_job *j);
 void job_fail(struct xfer_job *j, int code, int sys, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-void job_new(struct engine *e, struct xfer_request *r);
-void job_free(struct xfer_job *j);
+void xfer_job_new(struct engine *e, struct xfer_request *r);
+void xfer_job_free(struct xfer_job *j);
 void job_prepare(struct xfer_job *j);
 void job_sign(struct xfer_job *j);
 void job_launch(struct xfer_job *j);

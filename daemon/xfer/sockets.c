@@ -24,19 +24,19 @@ static void on_gone(uv_handle_t *h)
     free(OC_OWNER(h, struct sock, poll));
 }
 
-static struct sock *sock_find(const struct engine *e, int fd)
+static struct place *place_of(struct engine *e, int fd)
 {
-    return fd >= 0 && fd < e->n_socks ? e->socks[fd] : NULL;
+    if (fd >= e->n_places) {
+        int n = fd + 64;
+        e->places = oc_grow(e->places, (size_t)n, sizeof *e->places);
+        memset(e->places + e->n_places, 0, (size_t)(n - e->n_places) * sizeof *e->places);
+        e->n_places = n;
+    }
+    return &e->places[fd];
 }
 
 static struct sock *sock_new(struct engine *e, int fd)
 {
-    if (fd >= e->n_socks) {
-        int n = fd + 64;
-        e->socks = oc_grow(e->socks, (size_t)n, sizeof *e->socks);
-        memset(e->socks + e->n_socks, 0, (size_t)(n - e->n_socks) * sizeof *e->socks);
-        e->n_socks = n;
-    }
     struct sock *s = OC_NEW(struct sock);
     s->e = e;
     s->fd = fd;
@@ -44,13 +44,13 @@ static struct sock *sock_new(struct engine *e, int fd)
         free(s);
         return NULL;
     }
-    return e->socks[fd] = s;
+    return place_of(e, fd)->sock = s;
 }
 
 /* The number may come back before the handle's memory is gone. */
 static void sock_close(struct sock *s)
 {
-    s->e->socks[s->fd] = NULL;
+    place_of(s->e, s->fd)->sock = NULL;
     uv_poll_stop(&s->poll);
     uv_close((uv_handle_t *)&s->poll, on_gone);
 }
@@ -80,14 +80,15 @@ static void on_poll(uv_poll_t *p, int status, int events)
 static int on_socket_cb(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
     struct engine *e = arg;
-    struct sock *s = sock_find(e, fd);
+    struct place *at = place_of(e, fd);
+    struct sock *s = at->sock;
     (void)easy;
     (void)unused;
     if (what == CURL_POLL_REMOVE) {
         if (!s)
             return 0;
         s->want = 0;
-        if (!s->kept || e->closing)
+        if (!at->kept || e->closing)
             sock_close(s);
         return 0;
     }
@@ -128,6 +129,7 @@ curl_socket_t on_open_socket_cb(void *arg, curlsocktype purpose, struct curl_soc
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
+    place_of(e, fd)->kept = 0;
     atomic_fetch_add_explicit(&e->n_connects, 1, memory_order_relaxed);
     return fd;
 }
@@ -137,20 +139,18 @@ void sockets_keep(struct lane *l)
     long n_new = 0;
     curl_socket_t fd = CURL_SOCKET_BAD;
     curl_easy_getinfo(l->easy, CURLINFO_NUM_CONNECTS, &n_new);
-    if (!n_new)
-        return; /* marked already */
-    curl_easy_getinfo(l->easy, CURLINFO_ACTIVESOCKET, &fd);
-    struct sock *s = sock_find(l->e, fd);
-    if (s)
-        s->kept = 1;
+    if (n_new) /* else it is marked already */
+        curl_easy_getinfo(l->easy, CURLINFO_ACTIVESOCKET, &fd);
+    if (fd != CURL_SOCKET_BAD)
+        place_of(l->e, fd)->kept = 1;
 }
 
 int on_close_socket_cb(void *arg, curl_socket_t fd)
 {
-    struct engine *e = arg;
-    struct sock *s = sock_find(e, fd);
-    if (s)
-        sock_close(s);
+    struct place *at = place_of(arg, fd);
+    at->kept = 0;
+    if (at->sock)
+        sock_close(at->sock);
     return close(fd);
 }
 
