@@ -69,7 +69,7 @@ void creds_note(struct cred *cred, const char *fmt, ...)
 }
 
 /* Adds "what how" to the one sentence that names all problems. */
-static void problem(struct fill *x, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) problem(struct fill *x, const char *fmt, ...)
 {
     struct cred *c = x->cred;
     size_t used = strlen(c->text), size = sizeof c->text;

@@ -91,8 +91,7 @@ static int take_args(struct args *a, int argc, char **argv)
 
 static void left_out(const char *what)
 {
-    fprintf(stderr, "ocid-signer: %s is refused here (%s); going on without\n", what,
-            strerror(errno));
+    fprintf(stderr, "ocid-signer: %s is refused here, going on without\n", what);
 }
 
 /* Whatever the parent let through by mistake. */

@@ -291,11 +291,23 @@ static ssize_t send_one(struct vault *v, struct call *c)
     return n;
 }
 
-/* Sends what waits; the rest goes when there is room. A dead socket shows in on_poll(). */
+/* Sends what waits; the rest goes when there is room. A dead socket shows in on_poll(). What the
+ * kernel will not take at all (a bad descriptor) does not hold up those behind it. */
 static void flush(struct vault *v)
 {
-    while (v->out.head && send_one(v, v->out.head) >= 0)
-        queue_add(&v->sent, queue_take(&v->out, &v->out.head));
+    while (v->out.head) {
+        ssize_t n = send_one(v, v->out.head);
+        int e = n < 0 ? errno : 0;
+        if (e && e != EBADF && e != ETOOMANYREFS)
+            break;
+        struct call *c = queue_take(&v->out, &v->out.head);
+        if (!e) {
+            queue_add(&v->sent, c);
+            continue;
+        }
+        oc_fail(&c->err, OCID_E_INVALID, e, "cannot pass the descriptor to ocid-signer");
+        call_due(v, c);
+    }
     if (!v->life.ended && !v->dead.code)
         uv_poll_start(&v->poll, UV_READABLE | (v->out.head ? UV_WRITABLE : 0), on_poll);
 }

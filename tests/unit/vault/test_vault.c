@@ -317,6 +317,9 @@ static void test_unlock_refused(void **state)
     vault_unlock(w->vault, "a", -1, 0, on_done, w);
     wait_for(w, &w->n_done, 2);
     assert_int_equal(w->err.code, OCID_E_INVALID);
+    vault_unlock(w->vault, "a", 1000, 0, on_done, w); /* no descriptor at all */
+    facts(w, "a");
+    wait_for(w, &w->n_done, 3);
     char large[WIRE_PASS_MAX + 2];
     memset(large, 'x', sizeof large - 1);
     large[sizeof large - 1] = 0;
@@ -333,11 +336,11 @@ static void test_unlock_refused(void **state)
         assert_int_equal(pipe2(fd[i], O_CLOEXEC), 0);
         vault_unlock(w->vault, "a", fd[i][0], 0, on_done, w);
     }
-    wait_for(w, &w->n_done, 7);
+    wait_for(w, &w->n_done, 8);
     assert_int_equal(w->err.code, OCID_E_QUEUE_FULL);
     for (int i = 0; i < 10; i++)
         close(fd[i][1]);
-    wait_for(w, &w->n_done, 15);
+    wait_for(w, &w->n_done, 16);
 }
 
 static void test_reload(void **state)
