@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -94,7 +95,11 @@ class Connection:
         end = time.monotonic() + timeout
         self._last += 1
         try:
-            self._send(frame(pack([0, self._last, method, params])), fds, end)
+            try:
+                self._send(frame(pack([0, self._last, method, params])), fds, end)
+            except (BrokenPipeError, ConnectionResetError):
+                self._refusal(end)
+                raise
             reply = self._receive(end)
         except (TimeoutError, socket.timeout) as error:  # two names before Python 3.10
             self.close()
@@ -130,9 +135,16 @@ class Connection:
         if size > _tables.MAX_FRAME:
             raise errors.Protocol(f"the daemon announces a frame of {size} bytes")
         reply = unpack(self._exactly(size, end))
+        if isinstance(reply, list) and len(reply) == 4 and reply[:2] == [1, 0] and reply[2]:
+            raise errors.from_map(reply[2])  # not to a request: we are being turned away
         if not isinstance(reply, list) or len(reply) != 4 or reply[:2] != [1, self._last]:
             raise errors.Protocol("the daemon sent what was not asked for")
         return reply
+
+    def _refusal(self, end: float) -> None:
+        """Why the daemon has hung up, if it said so."""
+        with suppress(ConnectionResetError):
+            self._receive(end)
 
     def _exactly(self, size: int, end: float) -> bytes:
         found = bytearray()

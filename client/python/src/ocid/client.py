@@ -167,7 +167,7 @@ class Client:
                 found += part
         finally:
             os.close(fd)
-        self.wait([job])
+        self._end_of(job)
         return bytes(found)
 
     def pull(self, source: str, dest: str | os.PathLike[str], *, overwrite: bool = False,
@@ -263,15 +263,9 @@ class Client:
         ended: dict[int, Status] = {}
         open_ids = list(dict.fromkeys(ids))
         while open_ids:
-            self._follow(open_ids[:_tables.MAX_JOBS], ended, end)
+            self._follow(open_ids[:_tables.MAX_JOBS], ended, end, _BACK_S)
             open_ids = [ident for ident in open_ids if ident not in ended]
-        found = [ended[ident] for ident in ids]
-        if check:
-            for status in found:
-                error = status.error()
-                if error:
-                    raise error
-        return found
+        return _checked([ended[ident] for ident in ids], check)
 
     def jobs(self, *, state: str = "", set: JobLike | None = None,
              limit: int = 0) -> Iterator[Status]:
@@ -385,7 +379,13 @@ class Client:
         return Job(self, self.submit([job], fds)[0])
 
     def _answer(self, job: Mapping[str, Any]) -> Mapping[str, str]:
-        return self.wait([self._one(job)])[0].outcome.result
+        return self._end_of(self._one(job)).outcome.result
+
+    def _end_of(self, job: Job) -> Status:
+        """Of a job that dies with its daemon: a restart is not waited for."""
+        ended: dict[int, Status] = {}
+        self._follow([job.id], ended, None, 0)
+        return _checked([ended[job.id]], True)[0]
 
     def _act(self, method: str, jobs: Iterable[JobLike]) -> List[Ack]:
         ids = _ids(jobs)
@@ -411,8 +411,9 @@ class Client:
             ask["epoch"], ask["since"] = page["epoch"], page["seq"]
 
     def _follow(self, ids: Sequence[int], ended: dict[int, Status],
-                end: float | None) -> None:
-        """Adds those of ids that have ended to `ended`, until all have."""
+                end: float | None, back_s: float) -> None:
+        """Adds those of ids that have ended to `ended`, until all have. back_s: how long a
+        daemon that has gone may stay away."""
         waiting, epoch, since, first = set(ids), 0, 0, True
         gone_at: float | None = None
         while waiting:
@@ -423,7 +424,7 @@ class Client:
             except (errors.NoDaemon, errors.Stopping):
                 now = time.monotonic()
                 gone_at = gone_at or now
-                if now - gone_at > _BACK_S or (left is not None and left <= 0):
+                if now - gone_at >= back_s or (left is not None and left <= 0):
                     raise
                 time.sleep(0.05)
                 epoch, since, first = 0, 0, True
@@ -462,8 +463,16 @@ class Client:
                 yield row_from(found)
         finally:
             os.close(fd)
-        self.wait([asked])
+        self._end_of(asked)
         raise errors.Protocol("the listing was cut short, but its job is done")
+
+
+def _checked(found: list[Status], check: bool) -> list[Status]:
+    for status in found:
+        error = status.error() if check else None
+        if error:
+            raise error
+    return found
 
 
 # What jobs are made of.
