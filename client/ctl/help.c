@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * help.c - prints the tables of args.c, with what is worth knowing about each verb.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+static const char *const more[N_VERBS] = {
+    [VERB_push] =
+        "One file takes the URI's object name; if the URI ends in '/', its own name is added.\n"
+        "Of a directory (-r) everything below it goes below the URI; of several sources each\n"
+        "directory keeps its own name. '-' is standard input.\n"
+        "\n"
+        "Several files make one set, with one id. On a terminal push waits and shows progress,\n"
+        "else it prints the id and returns; Ctrl-C detaches, the jobs go on.\n"
+        "\n"
+        "  ocictl push report.pdf oci://docs/2024/\n"
+        "  ocictl push -r photos oci://backup/photos/\n"
+        "  pg_dump shop | ocictl push - oci://backup/shop.sql\n",
+    [VERB_pull] =
+        "DEST is a file, a directory, or '-' for standard output; without one the object goes\n"
+        "into the working directory under its own name. With -r everything below the prefix\n"
+        "goes below the directory DEST, which is made.\n"
+        "\n"
+        "  ocictl pull oci://docs/2024/report.pdf\n"
+        "  ocictl pull -r oci://backup/photos/ restored\n",
+    [VERB_ls] =
+        "Shows one level: names below a further '/' are one row. -r shows all. --json gives a\n"
+        "line for each row, as the message `row` of the protocol.\n"
+        "\n"
+        "  ocictl ls oci://backup/photos/\n"
+        "  ocictl ls -r --json oci://backup | wc -l\n",
+    [VERB_status] = "Without ids: the newest jobs, a set as one line. With ids: each in full, with "
+                    "what it waits\nfor. --json gives the message `status` of the protocol.\n",
+    [VERB_wait] =
+        "The exit status is that of the result: 0 all done, 1 failed, 4 no such object "
+        "or job,\n5 credentials, 6 condition not met, 7 source changed, 8 some of several "
+        "failed,\n124 time is up, 130 Ctrl-C (the jobs go on).\n",
+    [VERB_unlock] = "Asks once on the terminal. Jobs that wait for the key go on by themselves.\n",
+    [VERB_start] = "For machines without systemd (else: systemctl --user enable --now "
+                   "ocid.socket).\nIt is started once, however many ask at the same moment. Its "
+                   "words are kept in\n$XDG_STATE_HOME/ocid/ocid-HOSTNAME.log.\n",
+};
+
+static void print_flags(uint32_t verbs, uint32_t but)
+{
+    for (size_t i = 0; i < ctl_n_flags; i++) {
+        const struct flag *f = &ctl_flags[i];
+        char left[64];
+        bool any = (f->verbs & but) == but;
+        if ((f->verbs & verbs) != verbs || (but && any))
+            continue;
+        snprintf(left, sizeof left, "%c%c%s--%s%s%s", f->letter ? '-' : ' ',
+                 f->letter ? f->letter : ' ', f->letter ? ", " : "  ", f->name, f->value ? " " : "",
+                 f->value ? f->value : "");
+        printf("  %-32s%s%s\n", left, strlen(left) > 31 ? " " : "", f->brief);
+    }
+}
+
+void help_all(void)
+{
+    puts("ocictl - hand transfers to the local ocid daemon and follow them\n"
+         "\n"
+         "  ocictl VERB [OPTION...] [WORD...]\n");
+    for (int i = 0; i < N_VERBS; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s %s", ctl_verbs[i].name, ctl_verbs[i].usage);
+        printf("  %-36s%s\n", left, ctl_verbs[i].brief);
+    }
+    puts("\nOptions of any verb:");
+    print_flags(CTL_ALL & ~(CTL_BIT(cat) | CTL_BIT(help)), 0);
+    puts("\nObjects are named oci://BUCKET[@NAMESPACE]/OBJECT. More: ocictl help VERB, "
+         "man ocictl");
+}
+
+void help_verb(enum verb_id verb)
+{
+    const struct verb *v = &ctl_verbs[verb];
+    printf("ocictl %s%s%s - %s\n\n", v->name, *v->usage ? " " : "", v->usage, v->brief);
+    if (more[verb])
+        printf("%s\n", more[verb]);
+    puts("Options:");
+    print_flags(1u << verb, 0);
+}
