@@ -15,7 +15,11 @@
 #include "jobs/room.h"
 #include "jobs/run.h"
 
-enum { WRITE_AGAIN_MS = 3000 };
+enum {
+    WRITE_AGAIN_MS = 3000,
+    LINGER_MS = 20, /* while others are at work, verdicts share a commit */
+    LINGER_MOST = 512,
+};
 
 static void on_op(struct store_op *op)
 {
@@ -49,20 +53,32 @@ struct room_op *room_op_new(struct room *r, enum store_verb verb, void (*done)(s
     return o;
 }
 
+/* Whatever is written takes the verdicts along that were waiting for company. */
+static void post(struct room *r, struct mail *op)
+{
+    r->n_ops++;
+    mail_list_add(&r->linger.ops, op);
+}
+
+void room_flush_ends(struct room *r)
+{
+    if (r->linger.open)
+        uv_timer_stop(&r->linger.timer);
+    if (r->linger.ops.n)
+        store_post_all(r->store, &r->linger.ops);
+}
+
 void room_op_post(struct room_op *o)
 {
-    o->room->n_ops++;
-    store_post(o->room->store, &o->op);
+    post(o->room, &o->op.mail);
+    room_flush_ends(o->room);
 }
 
 void room_op_post_both(struct room_op *a, struct room_op *b)
 {
-    struct mail_list both;
-    mail_list_init(&both);
-    mail_list_add(&both, &a->op.mail);
-    mail_list_add(&both, &b->op.mail);
-    a->room->n_ops += 2;
-    store_post_all(a->room->store, &both);
+    post(a->room, &a->op.mail);
+    post(b->room, &b->op.mail);
+    room_flush_ends(a->room);
 }
 
 /* The row of a transfer; afresh: what was known of its parts is void. */
@@ -119,6 +135,35 @@ static void on_end_written(struct room_op *o)
     keep_for_later(o);
 }
 
+static void on_linger(uv_timer_t *t)
+{
+    room_flush_ends(t->data);
+}
+
+/* A verdict whose job does no harm when it is done once more after a crash may wait a moment. */
+static int may_linger(const struct room *r, const struct job *j, enum ocp_state state)
+{
+    struct ocp_job spec;
+    if (j->kind != OCP_ENUM_kind_put || state != OCP_ENUM_state_done || !r->in_flight ||
+        r->stopping || r->linger.ops.n >= LINGER_MOST)
+        return 0;
+    job_spec(j, &spec);
+    return !spec.if_absent && !spec.if_match.n;
+}
+
+static void linger(struct room_op *o)
+{
+    struct room *r = o->room;
+    if (!r->linger.open) {
+        uv_timer_init(r->uv, &r->linger.timer);
+        r->linger.timer.data = r;
+        r->linger.open = 1;
+    }
+    if (!r->linger.ops.n)
+        uv_timer_start(&r->linger.timer, on_linger, LINGER_MS, 0);
+    post(r, &o->op.mail);
+}
+
 void room_write_end(struct room *r, struct job *j, enum ocp_state state,
                     void (*done)(struct room *r, uint64_t id, int state))
 {
@@ -134,7 +179,10 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
     o->op.jobs = &o->row;
     o->op.n = 1;
     o->op.keep_xfer = j->run && j->run->verdict.code;
-    room_op_post(o);
+    if (may_linger(r, j, state))
+        linger(o);
+    else
+        room_op_post(o);
 }
 
 void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err *err)

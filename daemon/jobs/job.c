@@ -125,13 +125,15 @@ void job_enter(struct room *r, struct job *j, enum ocp_state next, enum ocp_why 
 
 static void put_error(struct ocp_outcome *o, const struct oc_err *err)
 {
-    OCP_SET(o, outcome, text, ocp_str(err->text[0] ? err->text : oc_err_text(err->code)));
-    if (err->http_status)
-        OCP_SET(o, outcome, http_status, (uint64_t)err->http_status);
-    if (err->service_code[0])
-        OCP_SET(o, outcome, service_code, ocp_str(err->service_code));
-    if (err->request_id[0])
-        OCP_SET(o, outcome, request_id, ocp_str(err->request_id));
+    struct ocp_error e;
+    ocp_error_of(err, -1, &e); /* what is not UTF-8 has been escaped there */
+    OCP_SET(o, outcome, text, e.text);
+    if (OCP_HAS(&e, error, http_status))
+        OCP_SET(o, outcome, http_status, e.http_status);
+    if (OCP_HAS(&e, error, service_code))
+        OCP_SET(o, outcome, service_code, e.service_code);
+    if (OCP_HAS(&e, error, request_id))
+        OCP_SET(o, outcome, request_id, e.request_id);
 }
 
 static void keep_outcome(struct job *j, const struct ocp_outcome *o)

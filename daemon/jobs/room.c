@@ -47,6 +47,7 @@ int room_open(struct room *r, struct oc_err *err)
     r->pump.call = pump;
     r->limit = r->config->transfer_connections < FIRST_LIMIT ? r->config->transfer_connections
                                                              : FIRST_LIMIT;
+    mail_list_init(&r->linger.ops);
     sched_init(&r->sched);
     book_init(&r->book, store_last_id(r->store) + 1);
     feed_init(&r->feed, r->loop, evict, r);
@@ -224,6 +225,7 @@ void room_stop(struct room *r, uint64_t grace_ms, void (*idle)(void *arg), void 
     r->idle_arg = arg;
     uv_timer_init(r->uv, &r->grace);
     uv_timer_start(&r->grace, on_grace, grace_ms, 0);
+    room_flush_ends(r);
     stop_runs(r, 0);
     room_pump(r);
 }

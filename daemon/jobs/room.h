@@ -47,6 +47,11 @@ struct room {
     uv_timer_t grace;                 /* while stopping */
     struct job_timer *timers;         /* of jobs with a time limit */
     struct { uv_timer_t timer; int open; struct room_op *first; } again; /* verdicts a full disk refused */
+    struct {
+        uv_timer_t timer;
+        int open;
+        struct mail_list ops;
+    } linger; /* verdicts that wait for company */
     struct saved *saved; /* transfers read back at the start, until their run takes them */
     int stopping;
     void (*idle)(void *arg); /* stopping, and nothing is at work any more */
@@ -137,6 +142,9 @@ struct room_op {
 struct room_op *room_op_new(struct room *r, enum store_verb verb, void (*done)(struct room_op *o),
                             void *arg);
 void room_op_post(struct room_op *o);
+
+/* Verdicts that wait for company go to disk now. */
+void room_flush_ends(struct room *r);
 
 /* Into the same commit. */
 void room_op_post_both(struct room_op *a, struct room_op *b);

@@ -417,7 +417,7 @@ struct oci_where run_where(const struct run *u, struct run_names *names)
 void run_take_text(char *to, size_t size, const char *from)
 {
     if (from)
-        snprintf(to, size, "%s", from);
+        oc_text_escape(from, strlen(from), to, size);
 }
 
 void run_work_begin(struct run *u)

@@ -128,7 +128,7 @@ struct run_names {
 };
 struct oci_where run_where(const struct run *u, struct run_names *names);
 
-/* Copies a text of an answer, cut to size; NULL leaves *to alone. */
+/* Copies a text of an answer, what is not UTF-8 escaped, cut to size; NULL leaves *to alone. */
 void run_take_text(char *to, size_t size, const char *from);
 
 /* Parks, cleans up or frees a run that is stopping and has nothing in flight. */

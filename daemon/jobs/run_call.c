@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "proto/text.h"
 
 /* Pairs of the result, as they are found. */
 struct result {
@@ -20,9 +21,10 @@ struct result {
 
 static void add(struct result *r, const char *key, const char *value)
 {
+    char clean[1025];
     if (!value || !*value)
         return;
-    ocp_add_pair(&r->b, key, value, strlen(value));
+    ocp_add_pair(&r->b, key, clean, oc_text_escape(value, strlen(value), clean, sizeof clean));
     r->n++;
 }
 
@@ -187,10 +189,13 @@ static void answered(struct run *u, struct run_request *q, int ok)
         run_fail(u, &err);
     } else {
         OCP_SET(&o, outcome, result, ocp_span(&res.b, res.n));
-        if (q->x.reply.opc_request_id)
-            OCP_SET(&o, outcome, request_id, ocp_str(q->x.reply.opc_request_id));
-        if (q->x.reply.etag)
-            OCP_SET(&o, outcome, etag, ocp_str(q->x.reply.etag));
+        char etag[129] = "", request_id[129] = "";
+        run_take_text(etag, sizeof etag, q->x.reply.etag);
+        run_take_text(request_id, sizeof request_id, q->x.reply.opc_request_id);
+        if (request_id[0])
+            OCP_SET(&o, outcome, request_id, ocp_str(request_id));
+        if (etag[0])
+            OCP_SET(&o, outcome, etag, ocp_str(etag));
         run_done(u, &o);
     }
     oc_buf_fini(&res.b);

@@ -307,7 +307,7 @@ class Service:
             f.write("[DEFAULT]\nuser=ocid1.user.oc1..bench\ntenancy=ocid1.tenancy.oc1..bench\n"
                     f"fingerprint={md5.stdout.decode().split()[-1]}\nkey_file={RUN}/key.pem\n"
                     "region=us-phoenix-1\n")
-        sections = {"daemon": {"log_level": "warning", "drain_seconds": 0},
+        sections = {"daemon": {"log_level": "warn", "drain_seconds": 0},
                     "network": {"endpoint": endpoint, "namespace": "bench",
                                 "ca_file": E["NEUTRAL_CA"], "stall_seconds": 3600,
                                 "connect_seconds": 600},
