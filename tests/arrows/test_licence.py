@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every file says under which licence it stands, in its first line (or right after #!)."""
 
+import os
 import pathlib
 import subprocess
 
@@ -10,18 +11,28 @@ WORDS = "SPDX-License-Identifier: Apache-2.0"
 # Formats without a place for a comment, data that must stay as it is, and the licence itself.
 WITHOUT = {".json", ".pem", ".txt", ".md", ".bin", ".dict", ".sql"}
 NAMES = {"LICENSE", "py.typed", ".gitignore", ".gitattributes"}
-FOLDERS = ("build", ".git", "tests/vectors/", "tests/fuzz/corpus")
+FOLDERS = ("build", "tests/vectors/", "tests/fuzz/corpus")
+SKIPPED = {".git", "__pycache__", ".pytest_cache"}
+
+
+def listed():
+    """Names of the tree's files; without git, of all that is not below FOLDERS."""
+    try:
+        found = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True,
+                               check=True).stdout
+        if found:
+            return [name.decode() for name in found.split(b"\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    names = []
+    for folder, below, files_here in os.walk(ROOT):
+        below[:] = [one for one in below if one not in SKIPPED and not one.startswith("build")]
+        names += [os.path.relpath(os.path.join(folder, one), ROOT) for one in files_here]
+    return names
 
 
 def files():
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True,
-                            check=False)
-    if listed.returncode == 0 and listed.stdout:
-        names = [name.decode() for name in listed.stdout.split(b"\0") if name]
-    else:  # a source tree without git
-        names = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")
-                 if "__pycache__" not in path.parts]
-    for name in names:
+    for name in listed():
         path = ROOT / name
         if path.is_file() and not path.is_symlink() and not name.startswith(FOLDERS):
             yield path
