@@ -161,12 +161,13 @@ class Machine:
         """The store's door for tests, from inside."""
         return self.run(sys.executable, "-c", "import sys, urllib.request as u; print(u.urlopen("
                         "u.Request(sys.argv[1], method=sys.argv[2], data=sys.argv[3].encode() or "
-                        "None), timeout=30).read().decode())",
-                        f"{self.store_url}/_ctl/{path}", method, body).stdout
+                        "None, headers={'content-type': 'application/json'}), timeout=30)"
+                        ".read().decode())", f"{self.store_url}/_ctl/{path}", method, body).stdout
 
     def journal(self):
-        return self.run("journalctl", "--no-pager", "-o", "short-monotonic", "-n", "60",
-                        check=False).stdout
+        """The latest lines, but for those that our own runuser makes."""
+        return self.run("journalctl", "--no-pager", "-o", "short-monotonic", "-n", "40",
+                        "--grep", "^(?!pam_unix)", check=False).stdout
 
     def close(self):
         if self.store_process:

@@ -36,6 +36,16 @@ def test_the_first_client_starts_the_daemon(user):
     assert show(user, "Type") == "notify"
 
 
+def test_the_sandbox_is_on(user):
+    """Mount namespace, seccomp and no new privileges, in the user manager too."""
+    pid = show(user, "MainPID")
+    status = user.run("cat", f"/proc/{pid}/status").stdout
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.M)
+    assert re.search(r"^Seccomp:\s+2$", status, re.M)
+    mounts = user.run("readlink", f"/proc/{pid}/ns/mnt", "/proc/1/ns/mnt").stdout.split()
+    assert mounts[0] != mounts[1]
+
+
 def test_a_transfer_ends_well_in_the_sandbox(user):
     user.user("sh", "-c", f"head -c 300000 /dev/urandom >/home/{USER}/file")
     user.user("ocictl", "push", "--wait", f"/home/{USER}/file", "oci://b/file")
@@ -59,7 +69,7 @@ def test_a_reload_reads_the_file_and_names_a_wrong_line(user):
     user.write(CONF, good, USER)
     assert refused.returncode != 0
     assert state(user) == "active/running"
-    assert "connections" in user.journal()
+    assert "line " in user.journal() and "connections" in user.journal()
     user.user("systemctl", "--user", "reload", "ocid.service")
 
 
