@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_crash.py - accepted means on disk: kill -9 at any moment, and work goes on where it was."""
+
+import random
+
+import pytest
+from harness import KIB, MIB, blob, client_library, sha, until
+
+put_job = client_library.client.put_job
+
+
+def test_what_was_acknowledged_is_there_after_a_crash(ocid, store, b):
+    store.on("PutObject", do="hang", count=0)
+    path = ocid.file(b"x")
+    ids = ocid.submit(*(put_job(path, f"{b}/{i:03}", {}) for i in range(200)))
+    ocid.kill()
+    store.clear()
+    ocid.start()
+    ended = ocid.client.wait(ids, 60)
+    assert {s.state for s in ended} == {"done"}
+    assert store.names(b) == [f"{i:03}" for i in range(200)]
+
+
+def test_ids_come_after_the_disk_not_before(ocid, store, b):
+    """Kill at once after each acknowledgement, many times: no id is ever lost or given twice."""
+    store.on("PutObject", do="hang", count=0)
+    path, seen = ocid.file(b"x"), []
+    for i in range(6):
+        seen += ocid.submit(*(put_job(path, f"{b}/{i}-{j}", {}) for j in range(20)))
+        ocid.crash()
+    assert len(set(seen)) == len(seen) and seen == sorted(seen)
+    assert all(s.state in ("queued", "running", "waiting") for s in ocid.client.status(seen))
+    store.clear()
+    ocid.client.wait(seen, 60)
+
+
+def test_spooled_bytes_outlive_a_crash(ocid, store, b):
+    store.on("PutObject|UploadPart|CreateMultipartUpload", do="hang", count=0)
+    jobs = {i: ocid.client.put_bytes(blob(size, i), f"{b}/{i}").id
+            for i, size in enumerate((0, 10, 70 * KIB, 2 * MIB))}
+    ocid.kill()
+    store.clear()
+    ocid.start()
+    for i, job in jobs.items():
+        ocid.done(job)
+    for i, size in enumerate((0, 10, 70 * KIB, 2 * MIB)):
+        assert store.object_sha(f"{b}/{i}") == sha(blob(size, i))
+
+
+@pytest.mark.parametrize("nth", [1, 2, 9, 16])
+def test_a_multipart_put_sends_only_what_is_missing(make_ocid, store, b, nth):
+    """At most one part a connection is sent again."""
+    ocid = make_ocid(transfer__connections=4).start()
+    data = blob(16 * MIB)
+    store.on("UploadPart", nth=nth, do="hang", count=0)
+    job = ocid.put(data, f"{b}/o")
+    store.wait_hit("UploadPart", nth)
+    if nth > 4:
+        ocid.wait_that(job, lambda s: s.parts_done >= nth - 4, "some parts are there")
+    ocid.kill()
+    store.clear()
+    ocid.start()
+    status = ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(data)
+    assert status.outcome.verified == "crc32c"
+    assert store.count("UploadPart") <= 16 + 4
+    assert store.count("CreateMultipartUpload") == 1 and store.uploads(b) == []
+
+
+def test_a_commit_that_was_cut_off(ocid, store, b):
+    data = blob(3 * MIB)
+    for at in ("start", "answer"):
+        store.clear_log()
+        rule = store.on("CommitMultipartUpload", do="hang", at=at)
+        job = ocid.put(data, f"{b}/{at}")
+        store.wait_hit("CommitMultipartUpload", 1)
+        if at == "answer":
+            until(lambda: store.exists(f"{b}/answer"), "it was committed")
+        ocid.kill()
+        store.clear(rule)
+        ocid.start()
+        ocid.done(job)
+        assert store.object_sha(f"{b}/{at}") == sha(data)
+        assert store.count("UploadPart") == 3
+
+
+@pytest.mark.parametrize("at", ["start", "answer"])
+def test_a_create_that_was_cut_off(ocid, store, b, at):
+    data = blob(3 * MIB)
+    store.on("CreateMultipartUpload", do="hang", at=at)
+    job = ocid.put(data, f"{b}/o")
+    store.wait_hit("CreateMultipartUpload", 1)
+    ocid.kill()
+    store.clear()
+    ocid.start()
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(data)
+    assert len(store.uploads(b)) <= 1, "one that may be another's is left alone"
+
+
+def test_an_upload_that_the_service_has_forgotten_starts_over(ocid, store, b, profile):
+    data = blob(6 * MIB)
+    store.on("UploadPart", nth=4, do="hang", count=0)
+    job = ocid.put(data, f"{b}/o")
+    store.wait_hit("UploadPart", 4)
+    ocid.kill()
+    store.clear()
+    store.on("ListMultipartUploadParts|UploadPart|CommitMultipartUpload", do="status", status=404,
+             code="UploadNotFound", count=1)
+    ocid.start()
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(data)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 9, 16])
+def test_a_get_asks_only_for_what_is_missing(make_ocid, store, b, nth):
+    ocid = make_ocid(transfer__connections=4).start()
+    data = blob(16 * MIB)
+    store.put_object(f"{b}/o", data)
+    store.on("GetObject", nth=nth, do="hang", count=0)
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", nth)
+    if nth > 4:
+        ocid.wait_that(job, lambda s: s.parts_done >= nth - 4, "some parts are there")
+    ocid.kill()
+    assert not (ocid.files / "got").exists()
+    store.clear()
+    ocid.start()
+    ocid.done(job)
+    assert sha(ocid.files / "got") == sha(data) and ocid.part_files() == []
+    # those in flight, and those whose record was not on the disk yet
+    assert store.count("GetObject") <= 16 + 2 * 4
+
+
+def test_a_part_file_that_was_damaged_is_not_believed(make_ocid, store, b):
+    ocid = make_ocid(transfer__connections=2).start()
+    data = blob(8 * MIB)
+    store.put_object(f"{b}/o", data)
+    store.on("GetObject", nth=7, do="hang", count=0)
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 7)
+    ocid.wait_that(job, lambda s: s.parts_done >= 4, "some parts are there")
+    ocid.kill()
+    (part,) = ocid.part_files()
+    with open(part, "r+b") as file:
+        file.seek(MIB + 17)
+        file.write(b"damage")
+    store.clear()
+    ocid.start()
+    ocid.done(job)
+    assert sha(ocid.files / "got") == sha(data)
+
+
+@pytest.mark.parametrize("what", ["gone", "short"])
+def test_a_part_file_that_was_lost_is_made_anew(make_ocid, store, b, what):
+    ocid = make_ocid(transfer__connections=2).start()
+    data = blob(8 * MIB)
+    store.put_object(f"{b}/o", data)
+    store.on("GetObject", nth=7, do="hang", count=0)
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 7)
+    ocid.wait_that(job, lambda s: s.parts_done >= 4, "some parts are there")
+    ocid.kill()
+    (part,) = ocid.part_files()
+    part.unlink() if what == "gone" else part.open("r+b").truncate(MIB // 2)
+    store.clear()
+    ocid.start()
+    ocid.done(job)
+    assert sha(ocid.files / "got") == sha(data) and ocid.part_files() == []
+
+
+def test_an_object_replaced_during_the_crash_is_got_whole(make_ocid, store, b):
+    ocid = make_ocid(transfer__connections=2).start()
+    store.put_object(f"{b}/o", blob(8 * MIB))
+    store.on("GetObject", nth=6, do="hang", count=0)
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 6)
+    ocid.kill()
+    store.clear()
+    store.put_object(f"{b}/o", blob(3 * MIB, 2))
+    ocid.start()
+    ocid.done(job)
+    assert sha(ocid.files / "got") == sha(blob(3 * MIB, 2)) and ocid.part_files() == []
+
+
+def test_what_is_final_stays_so(ocid, b):
+    done, failed = ocid.put(b"x", f"{b}/o"), ocid.get(f"{b}/none")
+    ocid.done(done)
+    was = ocid.failed(failed, "not_found")
+    ocid.crash()
+    status = ocid.failed(failed, "not_found")
+    assert status.outcome == was.outcome and status.ended_at == was.ended_at
+    assert ocid.done(done).outcome.verified == "crc32c"
+
+
+@pytest.mark.slow
+def test_killed_again_and_again(make_ocid, store, b):
+    """Whatever the moment: in the end all is there, once, and right."""
+    ocid = make_ocid(transfer__connections=8).start()
+    chance = random.Random(7)
+    store.on("UploadPart|GetObject|PutObject", do="delay", seconds=0.01, count=0)
+    for i in range(4):
+        store.put_object(f"{b}/get{i}", blob(5 * MIB, i))
+    jobs = [ocid.put(blob(5 * MIB, i), f"{b}/put{i}") for i in range(4)]
+    jobs += [ocid.get(f"{b}/get{i}", f"got{i}") for i in range(4)]
+    path = ocid.file(b"small")
+    jobs += ocid.submit(*(put_job(path, f"{b}/small{i}", {}) for i in range(50)))
+    for _ in range(12):
+        target = store.count() + chance.randrange(1, 12)
+        try:
+            store.wait_hit("*", target, timeout=1)
+        except TimeoutError:
+            pass
+        ocid.crash()
+    ended = ocid.client.wait(jobs, 60, check=False)
+    assert [s for s in ended if s.state != "done"] == []
+    for i in range(4):
+        assert store.object_sha(f"{b}/put{i}") == sha(blob(5 * MIB, i))
+        assert sha(ocid.files / f"got{i}") == sha(blob(5 * MIB, i))
+    assert len([n for n in store.names(b) if n.startswith("small")]) == 50
+    assert ocid.part_files() == []

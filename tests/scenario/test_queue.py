@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_queue.py - the queue: whose turn it is, what follows what, and what people do to jobs."""
+
+import os
+
+import pytest
+from harness import MIB, blob, client_library, sha, until
+
+
+@pytest.fixture
+def one(make_ocid):
+    """A daemon that sends one request at a time."""
+    return make_ocid(transfer__connections=1).start()
+
+
+def hold(store, ocid, b):
+    """Keeps the only connection busy until store.clear(); the job that does."""
+    store.on("PutObject", object="hold", do="hang")
+    job = ocid.put(b"hold", f"{b}/hold")
+    store.wait_hit("PutObject", 1, object="hold")
+    return job
+
+
+def order(store):
+    return [e["object"] for e in store.log("PutObject") if e["object"] != "hold"]
+
+
+# Turns.
+
+
+def test_higher_priority_goes_first(one, store, b):
+    hold(store, one, b)
+    jobs = [one.put(b"x", f"{b}/p{p}-{i}", priority=p)
+            for i, p in enumerate((4, 0, 9, 4, 9, 1))]
+    store.clear()
+    for job in jobs:
+        one.done(job)
+    names = order(store)
+    # what was being made ready when they came may go first
+    late = [n for n in names if n not in ("p4-0", "p0-1")]
+    assert late == sorted(late, key=lambda n: (-int(n[1]), int(n[3])))
+
+
+def test_labels_share_fairly(one, store, b):
+    """Three jobs of one label do not wait behind three hundred of another."""
+    hold(store, one, b)
+    many, few = one.another(label="many"), one.another(label="few")
+    path = one.file(b"x")
+    jobs = many.submit(client_library.client.put_job(path, f"{b}/many{i}", {})
+                       for i in range(300))
+    jobs += [few.put(path, f"{b}/few{i}").id for i in range(3)]
+    store.clear()
+    one.client.wait(jobs)
+    names = order(store)
+    assert max(i for i, name in enumerate(names) if name.startswith("few")) < 200, names
+
+
+def test_small_jobs_do_not_wait_behind_large_ones(make_ocid, store, b):
+    ocid = make_ocid(transfer__connections=4).start()
+    store.on("UploadPart", do="slow", rate=2 * MIB, count=0)
+    large = ocid.put(blob(24 * MIB), f"{b}/large")
+    store.wait_hit("UploadPart", 2)
+    for i in range(5):
+        ocid.done(ocid.put(b"small", f"{b}/small{i}"), 5)
+    assert ocid.status(large).state == "running"
+    store.clear()
+    ocid.done(large)
+
+
+def test_a_label_is_shown(ocid, b):
+    job = ocid.put(b"x", f"{b}/o", label="nightly run", priority=7)
+    found = ocid.done(job).job
+    assert (found["label"], found["priority"], found["object"]) == ("nightly run", 7, "o")
+
+
+# What follows what.
+
+
+def test_after_its_predecessors(one, store, b):
+    hold(store, one, b)
+    first = one.put(b"1", f"{b}/1")
+    second = one.put(b"2", f"{b}/2", after=[first], priority=9)
+    third = one.put(b"3", f"{b}/3", after=[first, second], priority=9)
+    assert one.status(third).state == "waiting" and one.status(third).why == "after"
+    store.clear()
+    one.done(third)
+    assert order(store) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_after_a_predecessor_that_did_not_succeed(one, store, b, end):
+    hold(store, one, b)
+    first = one.get(f"{b}/none")
+    second = one.put(b"2", f"{b}/2", after=[first])
+    third = one.put(b"3", f"{b}/3", after=[second])
+    if end == "cancelled":
+        one.client.cancel([first])
+    store.clear()
+    assert one.wait(first).state == end
+    one.failed(second, "predecessor")
+    one.failed(third, "predecessor")
+    assert "2" not in store.names(b)
+
+
+def test_after_one_that_has_ended_already(ocid, b):
+    done = ocid.put(b"1", f"{b}/1")
+    ocid.done(done)
+    ocid.done(ocid.put(b"2", f"{b}/2", after=[done]))
+    failed = ocid.get(f"{b}/none")
+    ocid.failed(failed, "not_found")
+    ocid.failed(ocid.put(b"3", f"{b}/3", after=[failed]), "predecessor")
+
+
+def test_after_one_that_does_not_exist(ocid, b):
+    ocid.failed(ocid.put(b"1", f"{b}/1", after=[123456]), "predecessor")
+
+
+def test_after_survives_a_crash(one, store, b):
+    hold(store, one, b)
+    first = one.put(b"1", f"{b}/1")
+    second = one.put(b"2", f"{b}/2", after=[first], priority=9)
+    one.kill()
+    store.clear()
+    one.start()
+    one.done(second)
+    assert one.status(first).state == "done"
+
+
+# The same key twice.
+
+
+def test_the_same_key_is_one_job(ocid, store, b):
+    path = ocid.file(b"x")
+    first = ocid.put(path, f"{b}/o", key="run-17")
+    assert ocid.put(path, f"{b}/o", key="run-17") == first
+    ocid.done(first)
+    assert ocid.put(path, f"{b}/o", key="run-17") == first
+    assert ocid.put(path, f"{b}/o", key="run-18") != first
+    ocid.crash()
+    assert ocid.put(path, f"{b}/o", key="run-17") == first
+
+
+def test_the_same_key_twice_in_one_message(ocid, b):
+    path = ocid.file(b"x")
+    job = client_library.client.put_job(path, f"{b}/o", {"key": "k"})
+    ids = ocid.submit(job, {**job, "key": "l"}, job)
+    assert ids[0] == ids[2] != ids[1]
+    for ident in ids:
+        ocid.done(ident)
+
+
+# Time limits.
+
+
+@pytest.mark.parametrize("size", [10, 3 * MIB])
+def test_a_time_limit(ocid, store, b, size):
+    store.on("PutObject|UploadPart", do="hang", count=0)
+    job = ocid.put(blob(size), f"{b}/o", timeout=0.5)
+    ocid.failed(job, "job_timeout", 5)
+    until(lambda: store.uploads(b) == [], "no parts are left behind")
+
+
+def test_a_time_limit_counts_while_it_waits(ocid, store, b):
+    store.on("PutObject", do=503, count=0)
+    failed = ocid.failed(ocid.put(b"x", f"{b}/o", timeout=0.7), "job_timeout", 5)
+    assert failed.tries >= 1
+    first = ocid.put(b"x", f"{b}/o")
+    ocid.failed(ocid.put(b"x", f"{b}/p", after=[first], timeout=0.3), "job_timeout", 5)
+
+
+# Cancel.
+
+
+def test_cancel_queued(one, store, b):
+    hold(store, one, b)
+    job = one.put(b"x", f"{b}/o")
+    (ack,) = one.client.cancel([job])
+    assert ack.error is None
+    assert one.wait(job).state == "cancelled"
+    store.clear()
+    one.done(one.put(b"y", f"{b}/p"))
+    assert store.names(b) == ["hold", "p"]
+
+
+def test_cancel_is_the_same_twice(ocid, store, b):
+    store.on("PutObject", do="hang")
+    job = ocid.put(b"x", f"{b}/o")
+    for _ in range(2):
+        (ack,) = ocid.client.cancel([job])
+        assert ack.error is None
+        assert ocid.wait(job).state == "cancelled"
+
+
+def test_cancel_leaves_no_parts_at_the_store(ocid, store, b):
+    store.on("UploadPart", nth=3, do="hang", count=0)
+    job = ocid.put(blob(6 * MIB), f"{b}/o")
+    store.wait_hit("UploadPart", 3)
+    ocid.client.cancel([job])
+    assert ocid.wait(job, 2).state == "cancelled", "at once for the person"
+    until(lambda: store.uploads(b) == [], "the upload is aborted")
+    store.clear()
+    assert store.names(b) == []
+
+
+def test_cancel_aborts_until_the_service_has_forgotten(ocid, store, b):
+    store.on("UploadPart", nth=2, do="hang", count=0)
+    store.on("AbortMultipartUpload", do=503, count=2)
+    job = ocid.put(blob(6 * MIB), f"{b}/o")
+    store.wait_hit("UploadPart", 2)
+    ocid.client.cancel([job])
+    until(lambda: store.uploads(b) == [], "the upload is aborted")
+    assert store.count("AbortMultipartUpload") >= 3
+
+
+def test_cancel_cleans_up_after_a_crash(ocid, store, b):
+    store.on("UploadPart", nth=2, do="hang", count=0)
+    store.on("AbortMultipartUpload", do="hang")
+    job = ocid.put(blob(6 * MIB), f"{b}/o")
+    store.wait_hit("UploadPart", 2)
+    ocid.client.cancel([job])
+    assert ocid.wait(job).state == "cancelled"
+    ocid.kill()
+    store.clear()
+    ocid.start()
+    assert ocid.status(job).state == "cancelled"
+    until(lambda: store.uploads(b) == [], "the upload is aborted after the crash")
+
+
+def test_cancel_leaves_no_part_file(ocid, store, b):
+    store.put_object(f"{b}/o", blob(5 * MIB))
+    store.on("GetObject", nth=3, do="hang", count=0)
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 3)
+    assert ocid.part_files()
+    ocid.client.cancel([job])
+    assert ocid.wait(job).state == "cancelled"
+    until(lambda: os.listdir(ocid.files) == [], "the part file is removed")
+
+
+def test_cancel_a_job_that_is_done(ocid, b):
+    job = ocid.put(b"x", f"{b}/o")
+    ocid.done(job)
+    (ack,) = ocid.client.cancel([job])
+    assert ack.error is not None and ack.error.code == "state"
+    assert ocid.status(job).state == "done"
+
+
+# Pause, resume, retry.
+
+
+def test_pause_and_resume_a_multipart_put(make_ocid, store, b):
+    ocid = make_ocid(transfer__connections=4).start()
+    data = blob(12 * MIB)
+    store.on("UploadPart", nth=6, do="hang", count=0)
+    job = ocid.put(data, f"{b}/o")
+    store.wait_hit("UploadPart", 8)
+    ocid.client.pause([job])
+    ocid.wait_for(job, "paused")
+    store.clear()
+    before = store.count("UploadPart")
+    ocid.done(ocid.put(b"meanwhile", f"{b}/p"))
+    assert store.count("UploadPart") == before and ocid.status(job).state == "paused"
+    assert len(store.uploads(b)) == 1, "what has arrived is kept"
+    ocid.client.resume([job])
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(data)
+    assert store.count("CreateMultipartUpload") == 1
+    assert store.count("UploadPart") <= 12 + 4
+
+
+def test_pause_and_resume_a_get(make_ocid, store, b):
+    ocid = make_ocid(transfer__connections=4).start()
+    data = blob(10 * MIB)
+    store.put_object(f"{b}/o", data)
+    store.on("GetObject", nth=5, do="hang", count=0)
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 6)
+    ocid.client.pause([job])
+    ocid.wait_for(job, "paused")
+    store.clear()
+    ocid.client.resume([job])
+    ocid.done(job)
+    assert sha(ocid.files / "got") == sha(data)
+    assert store.count("GetObject") <= 10 + 5
+
+
+def test_paused_jobs_stay_so_over_a_crash(one, store, b):
+    hold(store, one, b)
+    job = one.put(b"x", f"{b}/o")
+    one.client.pause([job])
+    one.wait_for(job, "paused")
+    one.kill()
+    store.clear()
+    one.start()
+    one.done(one.put(b"y", f"{b}/p"))
+    assert one.status(job).state == "paused" and "o" not in store.names(b)
+    one.client.resume([job])
+    one.done(job)
+
+
+def test_pause_of_what_waits_for_a_retry(ocid, store, b):
+    store.on("PutObject", do=503, count=0)
+    job = ocid.put(b"x", f"{b}/o")
+    ocid.wait_for(job, "waiting", "retry")
+    ocid.client.pause([job])
+    ocid.wait_for(job, "paused")
+    store.clear()
+    ocid.client.resume([job])
+    ocid.done(job)
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_retry(ocid, store, b, end):
+    store.on("GetObject", do="hang")
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 1)
+    if end == "cancelled":
+        ocid.client.cancel([job])
+    store.clear()
+    assert ocid.wait(job).state == end
+    store.put_object(f"{b}/o", b"there now")
+    (ack,) = ocid.client.retry([job])
+    assert ack.error is None
+    status = ocid.done(job)
+    assert (ocid.files / "got").read_bytes() == b"there now"
+    assert status.outcome.error == "" and status.ended_at
+
+
+def test_retry_and_resume_of_what_is_done(ocid, store, b):
+    job = ocid.put(b"x", f"{b}/o")
+    ocid.done(job)
+    (ack,) = ocid.client.retry([job])
+    assert ack.error is not None and ack.error.code == "state"
+    assert store.count("PutObject") == 1
+
+
+# Asking.
+
+
+def test_jobs_that_do_not_exist(ocid):
+    with pytest.raises(client_library.NotFound):
+        ocid.client.status([999])
+    for verb in ("cancel", "pause", "resume", "retry", "seal"):
+        (ack,) = getattr(ocid.client, verb)([999])
+        assert ack.error is not None and ack.error.code == "not_found", verb
+
+
+def test_the_table_comes_in_pages_newest_first(ocid, b):
+    path = ocid.file(b"x")
+    ids = ocid.submit(*(client_library.client.put_job(path, f"{b}/{i}", {}) for i in range(250)))
+    ocid.client.wait(ids)
+    assert [s.id for s in ocid.client.jobs()] == sorted(ids, reverse=True)
+    assert [s.id for s in ocid.client.jobs(limit=7)] == sorted(ids, reverse=True)[:7]
+    assert [s.id for s in ocid.client.jobs(state="failed")] == []
+    assert len(list(ocid.client.jobs(state="done"))) == 250
+
+
+def test_everything_of_mine_since_a_number(ocid, store, b):
+    epoch, seq, first = ocid.client.changes([])
+    assert first == []
+    job = ocid.put(b"x", f"{b}/o")
+    ocid.done(job)
+    epoch, later, found = ocid.client.changes([], epoch=epoch, since=seq, wait=5)
+    assert {s.id for s in found} == {job} and found[-1].state == "done"
+    assert ocid.client.changes([], epoch=epoch, since=later) == (epoch, later, [])
+    everything = ocid.client.changes([], epoch=epoch + 1, since=later)
+    assert [s.id for s in everything[2]] == [job], "another epoch means a full snapshot"
+
+
+def test_ids_go_on_after_a_restart(ocid, b):
+    first = ocid.put(b"x", f"{b}/1")
+    ocid.done(first)
+    before = ocid.client.info
+    ocid.restart()
+    assert ocid.client.info["uuid"] == before["uuid"]
+    assert ocid.client.info["epoch"] != before["epoch"]
+    assert ocid.put(b"x", f"{b}/2") > first
+    assert ocid.status(first).state == "done"
