@@ -76,6 +76,20 @@ static void ask_namespace(struct account *a)
     room_pump(a->room);
 }
 
+/* For those who still wait. */
+static void ask(struct account *a)
+{
+    if (!a->waits)
+        return;
+    if (a->facts == ACCOUNT_NEW) {
+        a->facts = ACCOUNT_ASKING;
+        vault_facts(a->room->vault, a->profile, on_facts, a);
+    } else if (a->facts == ACCOUNT_KNOWN && !a->asking_namespace) {
+        ask_namespace(a);
+    }
+}
+
+/* The facts may have been forgotten meanwhile; then they are asked for before the waits end. */
 static void on_namespace(struct answer_to *self, struct xfer_request *req)
 {
     struct account *a = OC_OWNER(self, struct account, answer);
@@ -86,6 +100,7 @@ static void on_namespace(struct answer_to *self, struct xfer_request *req)
                             &err);
     xfer_request_fini(req);
     tell(a, a->namespace[0] ? NULL : &err);
+    ask(a);
 }
 
 static int place_services(struct account *a, const struct vault_facts *facts, struct oc_err *err)
@@ -132,8 +147,7 @@ static void on_facts(void *arg, const struct vault_facts *facts, const struct oc
     a->user = oc_strdup(facts->user);
     a->facts = ACCOUNT_KNOWN;
     tell(a, NULL);
-    if (a->waits && !a->asking_namespace)
-        ask_namespace(a);
+    ask(a);
 }
 
 int account_need(struct account *a, struct account_wait *w, enum account_need need)
@@ -145,13 +159,21 @@ int account_need(struct account *a, struct account_wait *w, enum account_need ne
     w->waiting = 1;
     w->next = a->waits;
     a->waits = w;
-    if (a->facts == ACCOUNT_NEW) {
-        a->facts = ACCOUNT_ASKING;
-        vault_facts(a->room->vault, a->profile, on_facts, a);
-    } else if (a->facts == ACCOUNT_KNOWN && !a->asking_namespace) {
-        ask_namespace(a);
-    }
+    ask(a);
     return 0;
+}
+
+void account_drop(struct account *a)
+{
+    struct account **at = &a->room->accounts.list;
+    if (a->waits || a->asking_namespace || a->facts != ACCOUNT_NEW || a->at)
+        return;
+    while (*at != a)
+        at = &(*at)->next;
+    *at = a->next;
+    free(a->tenancy);
+    free(a->user);
+    free(a);
 }
 
 void account_need_end(struct account *a, struct account_wait *w)

@@ -47,6 +47,7 @@ struct account {
     int asking_namespace;
     enum { SUMS_UNKNOWN, SUMS_CRC32C, SUMS_NO_CRC32C } sums; /* what the endpoint answers with */
     struct account_wait *waits;
+    unsigned n_runs; /* that refer to it */
     struct answer_to answer;
     struct xfer_request request; /* for the namespace */
 };
@@ -63,6 +64,10 @@ struct account *account_get(struct room *r, const char *profile);
  * already, when it returns 1 and does not call. */
 int account_need(struct account *a, struct account_wait *w, enum account_need need);
 void account_need_end(struct account *a, struct account_wait *w);
+
+/* No run refers to it any more: it goes if nothing is known of it, as with a profile that there is
+ * not. */
+void account_drop(struct account *a);
 
 /* Facts and endpoints are asked for again by whoever comes next; requests under way go on with what
  * they have. */

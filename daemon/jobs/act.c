@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+
+#define LONGEST_MS (100ull * 366 * 86400 * 1000) /* a longer time limit is none */
 
 struct job_timer {
     uv_timer_t timer;
@@ -22,11 +25,18 @@ struct job_timer {
 
 /* ---- rows of a state that is kept ---- */
 
+static void on_state_written(struct room_op *o)
+{
+    if (o->op.err.code)
+        log_warn("job %" PRIu64 ": its state is not on disk, a restart would undo the change: %s",
+                 o->op.id, o->op.err.text);
+}
+
 static void write_state(struct room *r, struct job *j)
 {
     if (!j->durable)
         return;
-    struct room_op *o = room_op_new(r, STORE_STATE, NULL, NULL);
+    struct room_op *o = room_op_new(r, STORE_STATE, on_state_written, NULL);
     o->row = (struct store_job){
         .id = j->id,
         .state = j->state == OCP_ENUM_state_paused ? OCP_ENUM_state_paused : OCP_ENUM_state_queued,
@@ -44,7 +54,7 @@ void room_check_set(struct room *r, struct job *set)
     const struct tally *t = set->tally;
     struct ocp_outcome o = {0};
     struct oc_err err;
-    if (!t->sealed || set->run || set->ending || job_final(set) ||
+    if (!t->sealed || t->n_coming || set->run || set->ending || job_final(set) ||
         t->n_done + t->n_failed + t->n_cancelled < t->n_total)
         return;
     OCP_SET(&o, outcome, bytes, t->bytes_done);
@@ -60,7 +70,7 @@ void room_check_set(struct room *r, struct job *set)
 
 void room_seal(struct room *r, struct job *set)
 {
-    if (set->tally->sealed)
+    if (set->tally->sealed || set->ending || job_final(set))
         return;
     set->tally->sealed = 1;
     write_state(r, set);
@@ -126,14 +136,18 @@ static void look_up(struct room *r, struct job *j, uint64_t id)
     room_op_post(o);
 }
 
+/* An id that is not smaller than j's own names nothing that can end before it: the look-up says
+ * so. */
 void room_watch_after(struct room *r, struct job *j, const struct ocp_job *spec)
 {
     struct ocp_iter it = {0};
     uint64_t id;
     while (ocp_next_u64(&spec->after, &it, &id)) {
-        struct job *before = book_find(&r->book, id);
+        const struct job *before = id < j->id ? room_find(r, j->uid, id) : NULL;
+        if (before && before->state == OCP_ENUM_state_done)
+            continue;
         j->n_after++;
-        if (before && before->uid == j->uid && !job_final(before))
+        if (before && !job_final(before))
             book_after_add(&r->book, id, j->id);
         else
             look_up(r, j, id);
@@ -162,6 +176,7 @@ void room_adopt(struct room *r, struct job *j, const char *label, const struct o
     if (j->set && j->set->tally) {
         DL_APPEND2(j->set->tally->kin, j, kin.prev, kin.next);
         j->set->tally->n_total++;
+        j->set->tally->n_here++;
         j->set->tally->bytes_total += j->bytes;
         feed_touch(&r->feed, j->set);
     }
@@ -224,6 +239,8 @@ static void timer_end(struct job_timer *t)
     life_done(&t->life);
 }
 
+static void act_on_members(struct room *r, enum room_act act, struct job *set);
+
 static void on_time_over(uv_timer_t *timer)
 {
     struct job_timer *t = OC_OWNER(timer, struct job_timer, timer);
@@ -235,10 +252,14 @@ static void on_time_over(uv_timer_t *timer)
         run_stop(j->run, &err, OCP_ENUM_state_failed);
     else
         job_end(t->room, j, &err, NULL);
+    if (j->tally)
+        act_on_members(t->room, ACT_CANCEL, j);
 }
 
 void room_limit_time(struct room *r, struct job *j, uint64_t timeout_ms)
 {
+    if (timeout_ms > LONGEST_MS)
+        return;
     struct job_timer *t = OC_NEW(struct job_timer);
     int64_t left = j->created_at + (int64_t)timeout_ms - clock_wall_ms();
     t->room = r;
@@ -295,6 +316,10 @@ static int pause_one(struct room *r, struct job *j, struct oc_err *err)
 {
     if (j->ending || job_final(j) || j->state == OCP_ENUM_state_paused)
         return refuse(j, "paused", err);
+    if (j->pipe_fd >= 0)
+        return oc_fail(err, OCID_E_STATE, 0,
+                       "job %" PRIu64 " writes into a pipe, which cannot be taken up again later",
+                       j->id);
     if (j->run) {
         run_stop(j->run, NULL, OCP_ENUM_state_paused);
     } else {
@@ -312,7 +337,7 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
         run_kick(j->run);
         return 0;
     }
-    if (j->state != OCP_ENUM_state_paused)
+    if (j->state != OCP_ENUM_state_paused || j->ending)
         return refuse(j, "resumed", err);
     if (j->run) { /* its requests are still ending */
         j->run->park = OCP_ENUM_state_queued;
@@ -324,31 +349,60 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
     return 0;
 }
 
+/* A set is at work again since one of its members is. */
+static void reopen_set(struct room *r, struct job *set)
+{
+    if (!job_final(set))
+        return;
+    feed_not_final(&r->feed, set);
+    set->ended_at = 0;
+    job_enter(r, set, OCP_ENUM_state_queued, OCP_ENUM_why_none);
+    write_state(r, set);
+    job_enter(r, set, OCP_ENUM_state_waiting, OCP_ENUM_why_members);
+}
+
+static void rejoin_set(struct room *r, struct job *j)
+{
+    struct tally *t = j->set->tally;
+    t->n_failed -= j->state == OCP_ENUM_state_failed;
+    t->n_cancelled -= j->state == OCP_ENUM_state_cancelled;
+    DL_APPEND2(t->kin, j, kin.prev, kin.next);
+    reopen_set(r, j->set);
+}
+
+/* Predecessors are looked at afresh: some may have ended since. */
+static void watch_again(struct room *r, struct job *j, const struct ocp_job *spec)
+{
+    struct ocp_iter it = {0};
+    uint64_t id;
+    while (ocp_next_u64(&spec->after, &it, &id))
+        book_after_drop(&r->book, id, j->id);
+    j->n_after = 0;
+    room_watch_after(r, j, spec);
+}
+
 static int retry(struct room *r, struct job *j, struct oc_err *err)
 {
-    if (!job_final(j) || j->state == OCP_ENUM_state_done || !j->durable || j->run)
+    struct ocp_job spec;
+    if (!job_final(j) || j->state == OCP_ENUM_state_done || !j->durable || j->run || j->tally ||
+        (j->set && (j->set->ending || j->set->run)))
         return refuse(j, "tried again", err);
-    if (j->set) {
-        struct tally *t = j->set->tally;
-        t->n_failed -= j->state == OCP_ENUM_state_failed;
-        t->n_cancelled -= j->state == OCP_ENUM_state_cancelled;
-        DL_APPEND2(t->kin, j, kin.prev, kin.next);
-        if (job_final(j->set) && !j->set->run) {
-            feed_not_final(&r->feed, j->set);
-            j->set->ended_at = 0;
-            job_enter(r, j->set, OCP_ENUM_state_queued, OCP_ENUM_why_none);
-            write_state(r, j->set);
-            job_enter(r, j->set, OCP_ENUM_state_waiting, OCP_ENUM_why_members);
-        }
-    }
+    job_spec(j, &spec);
+    if (spec.spool)
+        return oc_fail(err, OCID_E_STATE, 0,
+                       "job %" PRIu64 ": the bytes passed with it are gone: submit it anew", j->id);
+    if (j->set)
+        rejoin_set(r, j);
     feed_not_final(&r->feed, j);
     free(j->outcome);
     j->outcome = NULL;
     j->outcome_len = 0;
     j->ended_at = 0;
     j->tries = 0;
-    room_admit(r, j);
+    job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
     write_state(r, j);
+    watch_again(r, j, &spec);
+    room_admit(r, j);
     return 0;
 }
 
@@ -356,6 +410,8 @@ static int seal(struct room *r, struct job *j, struct oc_err *err)
 {
     if (j->kind != OCP_ENUM_kind_set)
         return oc_fail(err, OCID_E_INVALID, 0, "job %" PRIu64 " is not a set", j->id);
+    if (j->ending || job_final(j))
+        return refuse(j, "sealed", err);
     room_seal(r, j);
     return 0;
 }
@@ -405,8 +461,8 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
     }
     if (job_final(j) || j->ending)
         return refuse(j, act == ACT_CANCEL ? "cancelled" : "changed", err);
-    if (act == ACT_CANCEL)
-        cancel(r, j, NULL);
+    if (act == ACT_CANCEL || (j->kind == OCP_ENUM_kind_pull && !j->tally->sealed))
+        act_one(r, act, j, NULL); /* a pull that still lists is at work itself */
     act_on_members(r, act, j);
     return 0;
 }

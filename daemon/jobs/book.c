@@ -200,17 +200,41 @@ void book_after_add(struct book *b, uint64_t predecessor, uint64_t successor)
     a->ids[a->n++] = successor;
 }
 
-uint64_t book_after_take(struct book *b, uint64_t predecessor)
+static struct book_after *after_find(const struct book *b, uint64_t predecessor)
 {
     struct book_after *a;
     HASH_FIND(hh, b->after, &predecessor, sizeof predecessor, a);
+    return a;
+}
+
+static void free_if_empty(struct book *b, struct book_after *a)
+{
+    if (a->n)
+        return;
+    HASH_DEL(b->after, a);
+    free(a->ids);
+    free(a);
+}
+
+uint64_t book_after_take(struct book *b, uint64_t predecessor)
+{
+    struct book_after *a = after_find(b, predecessor);
     if (!a)
         return 0;
     uint64_t id = a->ids[--a->n];
-    if (!a->n) {
-        HASH_DEL(b->after, a);
-        free(a->ids);
-        free(a);
-    }
+    free_if_empty(b, a);
     return id;
+}
+
+void book_after_drop(struct book *b, uint64_t predecessor, uint64_t successor)
+{
+    struct book_after *a = after_find(b, predecessor);
+    if (!a)
+        return;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->ids[i] != successor)
+            a->ids[kept++] = a->ids[i];
+    a->n = kept;
+    free_if_empty(b, a);
 }

@@ -44,4 +44,7 @@ void book_key_remove(struct book *b, uint32_t uid, struct ocp_str key);
 void book_after_add(struct book *b, uint64_t predecessor, uint64_t successor);
 uint64_t book_after_take(struct book *b, uint64_t predecessor);
 
+/* successor does not wait for predecessor any more. */
+void book_after_drop(struct book *b, uint64_t predecessor, uint64_t successor);
+
 #endif

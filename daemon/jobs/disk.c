@@ -12,6 +12,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
 
@@ -178,11 +179,65 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
     o->op.id = j->id;
     o->op.jobs = &o->row;
     o->op.n = 1;
-    o->op.keep_xfer = j->run && j->run->verdict.code;
+    o->op.keep_xfer = j->kind == OCP_ENUM_kind_put && state != OCP_ENUM_state_done;
     if (may_linger(r, j, state))
         linger(o);
     else
         room_op_post(o);
+}
+
+void room_drop_ends(struct room *r)
+{
+    while (r->again.first) {
+        struct room_op *o = r->again.first;
+        r->again.first = o->next;
+        store_op_fini(&o->op);
+        free(o);
+    }
+}
+
+/* ---- what a job leaves behind ---- */
+
+static void remove_file(struct room *r, char *path)
+{
+    struct file_task *t = file_task_new(FILE_REMOVE, file_task_free, NULL);
+    t->path = path;
+    file_task_submit(r->gate, t);
+}
+
+void room_remove(struct room *r, const char *path)
+{
+    remove_file(r, oc_strdup(path));
+}
+
+/* Only now: until the verdict was on disk, the job might have come back after a crash. */
+void room_drop_spool(struct room *r, const struct job *j)
+{
+    struct ocp_job spec;
+    if (j->kind != OCP_ENUM_kind_put)
+        return;
+    job_spec(j, &spec);
+    if (spec.spool)
+        remove_file(r, oc_strndup(spec.source.p, spec.source.n));
+}
+
+void room_tidy(struct room *r, struct job *j)
+{
+    struct ocp_job spec;
+    job_close_pipe(j);
+    if (!j->restored || r->stopping)
+        return;
+    job_spec(j, &spec);
+    if (j->kind != OCP_ENUM_kind_put && spec.dest.n && !j->tally)
+        remove_file(r, file_part_name(spec.dest, j->id));
+    struct saved *s = room_saved_take(r, j->id);
+    if (!s)
+        return;
+    if (j->kind == OCP_ENUM_kind_put) {
+        room_saved_keep(r, &s->row);
+        run_start_cleaning(r, j);
+    }
+    room_saved_free(s);
 }
 
 void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err *err)
@@ -260,12 +315,12 @@ static void on_orphans(struct room_op *o)
     struct room *r = o->room;
     for (uint32_t i = 0; i < o->op.n; i++) {
         const struct store_job *row = &o->op.jobs[i];
-        struct ocp_job spec;
+        if (r->stopping || row->kind != OCP_ENUM_kind_put)
+            continue;
         struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
         j->created_at = row->created_at;
         j->ended_at = row->ended_at;
         j->state = (uint8_t)row->state;
-        job_spec(j, &spec);
         j->sharer = sched_sharer_ref(&r->sched, row->uid, "");
         j->sharer->n_in[j->state]++;
         book_add(&r->book, j);
@@ -280,11 +335,10 @@ static void admit_all(struct room *r)
     struct ocp_job spec;
     for (struct job *j = book_each(&r->book, 0); j; j = book_each(&r->book, j->id + 1)) {
         job_spec(j, &spec);
-        if (j->state == OCP_ENUM_state_paused || j->ending)
-            continue;
         if (spec.after.count)
             room_watch_after(r, j, &spec);
-        room_admit(r, j);
+        if (j->state != OCP_ENUM_state_paused && !j->ending)
+            room_admit(r, j);
     }
 }
 

@@ -23,6 +23,8 @@ void feed_init(struct feed *f, struct loop *loop, void (*evict)(void *, struct j
 void feed_fini(struct feed *f)
 {
     assert(!f->polls);
+    f->head = f->tail = f->final_head = f->final_tail = NULL; /* a look may still be due */
+    f->n_final = 0;
 }
 
 static void unlink_news(struct feed *f, struct job *j)
@@ -49,7 +51,6 @@ void feed_touch(struct feed *f, struct job *j)
     f->tail = j;
     j->in_news = 1;
     j->seq = ++f->seq;
-    f->changed = 1;
     loop_defer(f->loop, &f->look);
 }
 
@@ -84,14 +85,23 @@ struct job *feed_after(const struct feed *f, uint64_t since)
     return up;
 }
 
-/* The oldest final jobs leave memory, but for those that still clean up behind themselves. */
+/* What still cleans up behind itself stays in memory, and a set as long as its members. */
+static int may_go(const struct job *j)
+{
+    return !j->run && !(j->tally && (j->tally->n_here || j->tally->n_coming));
+}
+
+/* The oldest final jobs leave memory. */
 static void evict_some(struct feed *f)
 {
     struct job *next;
     for (struct job *j = f->final_head; j && f->n_final > FEED_KEEP; j = next) {
         next = j->lane.next;
-        if (!j->run)
-            f->evict(f->arg, j);
+        if (!may_go(j))
+            continue;
+        if (j->seq > f->evicted_seq)
+            f->evicted_seq = j->seq;
+        f->evict(f->arg, j);
     }
 }
 
@@ -99,10 +109,9 @@ static void look(struct deferred *d)
 {
     struct feed *f = OC_OWNER(d, struct feed, look);
     struct poll *next;
-    f->changed = 0;
     for (struct poll *p = f->polls; p; p = next) {
         next = p->next;
-        if (p->ready(p)) {
+        if (!p->life.ended && p->ready(p)) { /* an answer may end other polls of its asker */
             feed_poll_end(p);
             p->answer(p);
         }

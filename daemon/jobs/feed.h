@@ -21,10 +21,10 @@ struct feed {
     struct job *head, *tail;             /* by seq, ascending */
     struct job *final_head, *final_tail; /* by end, through their lanes */
     uint64_t epoch, seq;
+    uint64_t evicted_seq; /* the last change of any job that has left memory */
     unsigned n_final;
     struct poll *polls;
     struct deferred look;
-    int changed;
     struct loop *loop;
     void (*evict)(void *arg, struct job *j); /* a final job leaves memory */
     void *arg;
@@ -41,7 +41,6 @@ struct poll {
     struct life life;
     int (*ready)(struct poll *p);  /* something is there to tell */
     void (*answer)(struct poll *p); /* a change, or the time is over */
-    void *arg;
 };
 
 void feed_init(struct feed *f, struct loop *loop, void (*evict)(void *, struct job *), void *arg);

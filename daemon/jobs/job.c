@@ -30,6 +30,7 @@ static const unsigned job_may[OCP_ENUM_state_COUNT] = {
     [OCP_ENUM_state_running] = Q | W | P | F,
     [OCP_ENUM_state_waiting] = Q | R | W | P | F,
     [OCP_ENUM_state_paused] = Q | W | F,
+    [OCP_ENUM_state_done] = Q, /* a set, when one of its members is tried again */
     [OCP_ENUM_state_failed] = Q,
     [OCP_ENUM_state_cancelled] = Q,
 };
@@ -55,7 +56,7 @@ struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec)
 {
     struct job *j = OC_NEW(struct job);
     struct oc_buf b;
-    oc_buf_init(&b, OCP_MAX_FRAME);
+    oc_buf_init(&b, 2 * OCP_MAX_FRAME);
     ocp_pack(&ocp_desc_job, spec, &b);
     assert(!b.failed);
     keep(&j->spec, &j->spec_len, &b);
@@ -83,12 +84,18 @@ struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct o
     return j;
 }
 
+void job_close_pipe(struct job *j)
+{
+    if (j->pipe_fd >= 0)
+        close(j->pipe_fd);
+    j->pipe_fd = -1;
+}
+
 void job_free(struct job *j)
 {
     if (!j)
         return;
-    if (j->pipe_fd >= 0)
-        close(j->pipe_fd);
+    job_close_pipe(j);
     free(j->tally);
     free(j->spec);
     free(j->outcome);
@@ -159,6 +166,9 @@ static void on_ended(struct room *r, uint64_t id, int state)
     j->ending = 0;
     j->ended_at = clock_wall_ms();
     job_enter(r, j, (enum ocp_state)state, OCP_ENUM_why_none);
+    room_drop_spool(r, j);
+    if (!j->run)
+        room_tidy(r, j);
 }
 
 void job_end(struct room *r, struct job *j, const struct oc_err *err, struct ocp_outcome *facts)

@@ -43,7 +43,7 @@ struct job {
     int pipe_fd;  /* the client's pipe, -1: none; closed with the job's end */
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
-    uint8_t restored; /* read back at the start: an earlier life may have done more than its row says */
+    uint8_t restored; /* an earlier run may have done more than the row says */
     uint8_t ending;   /* its verdict is being written; nothing else happens to it */
     uint8_t in_lane;  /* sched.c's */
     uint8_t in_news;  /* feed.c's */
@@ -53,6 +53,8 @@ struct job {
 struct tally {
     struct job *kin; /* members that have not ended, in the order of submission */
     uint64_t n_total, n_done, n_failed, n_cancelled, bytes_done, bytes_total;
+    uint64_t n_coming; /* members whose rows are on their way to disk */
+    uint64_t n_here;   /* members in memory, final or not: the set stays as long */
     uint8_t sealed;
 };
 
@@ -79,6 +81,9 @@ struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec);
  * of a newer schema. */
 struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct ocp_str outcome);
 void job_free(struct job *j);
+
+/* The client's pipe, if there is one: its reader sees the end. */
+void job_close_pipe(struct job *j);
 
 /* What was submitted; borrows from j. */
 void job_spec(const struct job *j, struct ocp_job *ret);

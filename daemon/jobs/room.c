@@ -22,6 +22,7 @@ enum {
     READY_BULK_AHEAD = 4,      /* large files open and waiting to send */
     BULK_REQUEST_KIB = 700,    /* buffers of curl and TLS of one large request */
     FIRST_LIMIT = 32,
+    GRACE_AGAIN_MS = 500,      /* what was begun since is cancelled, too */
     BULK_TURN = 8,             /* of so many grants one is for bulk, however many small jobs wait */
 };
 
@@ -31,6 +32,8 @@ static void evict(void *arg, struct job *j)
 {
     struct room *r = arg;
     struct ocp_job spec;
+    if (j->set)
+        j->set->tally->n_here--;
     feed_not_final(&r->feed, j);
     feed_forget(&r->feed, j);
     book_remove(&r->book, j);
@@ -59,6 +62,8 @@ int room_open(struct room *r, struct oc_err *err)
 static void start_some(struct room *r)
 {
     struct job *j;
+    if (r->stopping)
+        return;
     while (r->n_starting[0] + r->sched.n_queued[READY_EXPRESS] < READY_AHEAD &&
            (j = sched_take(&r->sched, START_EXPRESS))) {
         sched_charge(j, START_EXPRESS, j->bytes);
@@ -113,11 +118,11 @@ static void check_idle(struct room *r)
 static void pump(struct deferred *d)
 {
     struct room *r = OC_OWNER(d, struct room, pump);
-    if (!r->stopping) {
-        start_some(r);
-        send_some(r);
-        start_some(r); /* what left room behind */
-    }
+    if (r->stopping && !r->idle) /* closing: the engine may be gone */
+        return;
+    start_some(r);
+    send_some(r);
+    start_some(r); /* what left room behind */
     engine_flush(r->engine);
     check_idle(r);
 }
@@ -187,7 +192,8 @@ void room_keys_changed(struct room *r)
     accounts_forget(&r->accounts);
     DL_FOREACH_SAFE(r->runs, u, next)
     {
-        if (u->job->why == OCP_ENUM_why_locked || u->job->why == OCP_ENUM_why_login)
+        if (u->stopping || u->job->why == OCP_ENUM_why_locked ||
+            u->job->why == OCP_ENUM_why_login)
             run_kick(u);
     }
 }
@@ -224,7 +230,7 @@ void room_stop(struct room *r, uint64_t grace_ms, void (*idle)(void *arg), void 
     r->idle = idle;
     r->idle_arg = arg;
     uv_timer_init(r->uv, &r->grace);
-    uv_timer_start(&r->grace, on_grace, grace_ms, 0);
+    uv_timer_start(&r->grace, on_grace, grace_ms, GRACE_AGAIN_MS);
     room_flush_ends(r);
     stop_runs(r, 0);
     room_pump(r);
@@ -234,6 +240,7 @@ void room_close(struct room *r)
 {
     uv_close((uv_handle_t *)&r->grace, NULL);
     room_end_timers(r);
+    room_drop_ends(r);
     while (r->saved) {
         struct saved *s = r->saved;
         r->saved = s->next;

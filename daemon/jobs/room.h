@@ -37,7 +37,7 @@ struct room {
     struct deferred pump; /* grants what can be granted, once a turn */
     struct run *runs;     /* all of them, for shutdown and reload */
     unsigned n_runs;
-    unsigned n_ops;   /* store operations that are still to come back */
+    unsigned n_ops;   /* store operations and submits that are still to come back */
     unsigned in_flight, bulk_in_flight; /* requests of runs */
     unsigned n_starting[2];             /* runs made but not yet sending: express, bulk */
     double limit;                       /* of requests in flight: shrinks when throttled */
@@ -117,6 +117,18 @@ void room_on_final(struct room *r, struct job *j);
 /* Writes the verdict, then calls done. Goes on trying when the disk is full. */
 void room_write_end(struct room *r, struct job *j, enum ocp_state state,
                     void (*done)(struct room *r, uint64_t id, int state));
+
+/* Forgets verdicts that could not be written: the daemon ends, the queue still has their jobs. */
+void room_drop_ends(struct room *r);
+
+/* Removes a file in the pool. */
+void room_remove(struct room *r, const char *path);
+
+/* The verdict is on disk: the copy of what was passed with the job is not needed any more. */
+void room_drop_spool(struct room *r, const struct job *j);
+
+/* A job has ended and has no run: closes its pipe, removes its part file, aborts its upload. */
+void room_tidy(struct room *r, struct job *j);
 
 /* One line for the journal. */
 void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err *err);

@@ -69,6 +69,8 @@ static void gone(void *owner)
     struct room *r = u->room;
     DL_DELETE(r->runs, u);
     r->n_runs--;
+    if (!--u->account->n_runs)
+        account_drop(u->account);
     free(u->free_late);
     free(u);
     room_pump(r);
@@ -105,6 +107,7 @@ static struct run *run_new(struct room *r, struct job *j)
     job_spec(j, &u->spec);
     describe(u);
     u->account = account_get(r, ocp_str_copy(u->spec.profile, profile, sizeof profile));
+    u->account->n_runs++;
     life_init(&u->life, gone, u);
     uv_timer_init(r->uv, &u->timer);
     life_open(&u->life, (uv_handle_t *)&u->timer);
@@ -157,6 +160,28 @@ void run_start_cleaning(struct room *r, struct job *j)
     begin(u);
 }
 
+static void leave(struct run *u)
+{
+    struct room *r = u->room;
+    struct job *j = u->job;
+    int over = j->ending || job_final(j);
+    starting(u, 0);
+    u->ops->free(u);
+    j->run = NULL;
+    sched_remove(&r->sched, j);
+    if (!over && !u->has_verdict) {
+        j->restored = 1;
+        room_park(r, j, u->park);
+    } else if (u->has_verdict) {
+        room_tidy(r, j);
+    } else {
+        job_close_pipe(j);
+    }
+    life_end(&u->life);
+    life_close(&u->life, (uv_handle_t *)&u->timer);
+    life_done(&u->life);
+}
+
 /* Everything that was begun has ended: what remains is to clean up, to park, to go. */
 void run_settle(struct run *u)
 {
@@ -166,53 +191,70 @@ void run_settle(struct run *u)
         u->cleaning = 1;
         return;
     }
-    if (u->retry_at) /* cleaning waits for a better time, unless the daemon ends */
-        return;
-    struct room *r = u->room;
-    struct job *j = u->job;
-    starting(u, 0);
-    u->ops->free(u);
-    j->run = NULL;
-    if (j->pipe_fd >= 0 && (u->has_verdict || j->ending)) {
-        close(j->pipe_fd); /* its reader sees the end */
-        j->pipe_fd = -1;
+    if (!u->retry_at && !u->life.ended) /* else cleaning waits for a better time, or is given up */
+        leave(u);
+}
+
+static void cancel_requests(struct run *u)
+{
+    for (struct run_request *q = u->requests; q; q = q->next)
+        engine_cancel(u->room->engine, &q->x);
+}
+
+static void be_still(struct run *u)
+{
+    u->retry_at = 0;
+    uv_timer_stop(&u->timer);
+    account_need_end(u->account, &u->wait);
+    cancel_requests(u);
+}
+
+static void take_verdict(struct run *u, const struct oc_err *verdict)
+{
+    u->verdict = *verdict;
+    u->has_verdict = 1;
+    u->ops->stop(u);
+    job_end(u->room, u->job, verdict, NULL);
+}
+
+/* It was stopping already. A verdict is more than a pause; the end of the daemon ends a clean-up,
+ * which goes on after the start. */
+static void stop_again(struct run *u, const struct oc_err *verdict, enum ocp_state park)
+{
+    int over = u->job->ending || job_final(u->job);
+    if (verdict && !over) {
+        take_verdict(u, verdict);
+    } else if (!verdict && !over) {
+        u->park = park;
+    } else if (!verdict && u->room->stopping) {
+        u->has_verdict = 0;
+        be_still(u);
     }
-    sched_remove(&r->sched, j);
-    if (!u->has_verdict && !j->ending && !job_final(j))
-        room_park(r, j, u->park);
-    life_end(&u->life);
-    life_close(&u->life, (uv_handle_t *)&u->timer);
-    life_done(&u->life);
+    run_settle(u);
 }
 
 void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park)
 {
     if (u->stopping) {
-        if (u->cleaning && !verdict) { /* the daemon ends: the clean-up goes on after the start */
-            u->has_verdict = u->retry_at = 0;
-            for (struct run_request *q = u->requests; q; q = q->next)
-                engine_cancel(u->room->engine, &q->x);
-            run_settle(u);
-        }
+        stop_again(u, verdict, park);
         return;
     }
     u->stopping = 1;
     starting(u, 0);
     u->park = park;
-    if (verdict) {
-        u->verdict = *verdict;
-        u->has_verdict = 1;
-    }
-    u->retry_at = 0;
-    uv_timer_stop(&u->timer);
-    account_need_end(u->account, &u->wait);
     sched_remove(&u->room->sched, u->job);
-    u->ops->stop(u);
-    for (struct run_request *q = u->requests; q; q = q->next)
-        engine_cancel(u->room->engine, &q->x);
+    be_still(u);
     if (verdict)
-        job_end(u->room, u->job, verdict, NULL);
+        take_verdict(u, verdict);
+    else
+        u->ops->stop(u);
     run_settle(u);
+}
+
+void run_rest(struct run *u)
+{
+    if (!u->n_requests)
+        run_stop(u, NULL, OCP_ENUM_state_queued);
 }
 
 void run_done(struct run *u, struct ocp_outcome *facts)
@@ -227,6 +269,10 @@ void run_done(struct run *u, struct ocp_outcome *facts)
 
 static void wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
 {
+    if (u->room->stopping) {
+        run_stop(u, NULL, OCP_ENUM_state_queued);
+        return;
+    }
     u->retry_at = (uint64_t)clock_wall_ms() + delay_ms;
     if (delay_ms)
         uv_timer_start(&u->timer, on_timer, delay_ms, 0);
@@ -317,10 +363,6 @@ void run_ready(struct run *u)
     starting(u, 0);
     if (u->stopping) {
         run_settle(u);
-        return;
-    }
-    if (u->room->stopping && !u->n_requests && !u->n_work) {
-        run_stop(u, NULL, OCP_ENUM_state_queued);
         return;
     }
     if (u->job->in_lane || u->retry_at)

@@ -106,8 +106,12 @@ void run_retry(struct run *u, const struct oc_err *err);
 /* The plan has started over too often: the job fails with the last error. */
 void run_give_up(struct run *u);
 
-/* Somebody else ends it: verdict, or (NULL) park it in that state. */
+/* Somebody else ends it: verdict, or (NULL) park it in that state. The first verdict stays; it
+ * comes before a state to be parked in, of which the last one counts. */
 void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park);
+
+/* The daemon ends, so nothing new is sent: the run leaves once nothing of it is in flight. */
+void run_rest(struct run *u);
 
 /* One more try at once: resume, unlock, reload. */
 void run_kick(struct run *u);

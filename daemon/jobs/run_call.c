@@ -84,6 +84,10 @@ static enum run_sent send_one(struct run *u)
     struct oc_err err;
     if (u->n_requests)
         return RUN_BUSY;
+    if (u->room->stopping) {
+        run_rest(u);
+        return RUN_BUSY;
+    }
     struct run_request *q = run_request_new(u);
     if (build(u, q, &err)) {
         run_request_drop(q);
@@ -180,7 +184,7 @@ static void answered(struct run *u, struct run_request *q, int ok)
         return;
     oc_buf_init(&res.b, 64 << 10);
     int lost = u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT &&
-               u->n_sent_lost; /* our own first try had succeeded */
+               (u->n_sent_lost || u->job->restored); /* our own first try had succeeded */
     if (err.code == OCID_E_NETWORK && q->x.sent_any)
         u->n_sent_lost++;
     if (!ok && !lost) {

@@ -304,7 +304,7 @@ static void on_published(struct file_task *t)
     struct oc_err err = t->err;
     file_task_free(t);
     step_end(u, STEP_PUBLISH, err.code ? STEP_AGAIN : STEP_OK);
-    if (!err.code) /* the name is there: done, even if somebody asked to stop meanwhile */
+    if (!err.code) /* the part file is the destination now */
         u->published = 1;
     if (!run_work_end(u))
         return;
@@ -437,6 +437,12 @@ static int request(struct run *u, const struct xfer_step *s)
 {
     struct oc_err err;
     struct get *g = u->of;
+    if (u->room->stopping) {
+        if (g->plan)
+            xfer_get_end(g->plan, s, STEP_AGAIN, 0);
+        run_rest(u);
+        return 0;
+    }
     struct run_request *q = run_request_new(u);
     q->step = *s;
     if (!build(u, q, &err)) {
@@ -732,11 +738,6 @@ static void progress(const struct run *u, struct ocp_status *ret)
     }
 }
 
-static void removed(struct file_task *t)
-{
-    file_task_free(t);
-}
-
 static void get_free(struct run *u)
 {
     struct get *g = u->of;
@@ -746,16 +747,13 @@ static void get_free(struct run *u)
     struct get_facts f = {0};
     if (g->plan)
         xfer_get_facts(g->plan, &f);
-    if (f.n_parts > 1 && !u->has_verdict) {
+    int over = u->job->ending || job_final(u->job);
+    if (f.n_parts > 1 && !over) {
         struct store_xfer row = row_of(u, sums);
         room_saved_keep(u->room, &row);
     }
-    int over = u->job->ending || job_final(u->job);
-    if (over && g->part_path && g->file && !u->published) {
-        struct file_task *t = file_task_new(FILE_REMOVE, removed, NULL);
-        t->path = oc_strdup(g->part_path);
-        file_task_submit(u->room->gate, t);
-    }
+    if (over && g->part_path && g->file && !u->published)
+        room_remove(u->room, g->part_path);
     xfer_get_free(g->plan);
     if (g->file)
         xfer_file_unref(g->file);

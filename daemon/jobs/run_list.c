@@ -23,20 +23,21 @@
 #include "proto/frame.h"
 #include "proto/json.h"
 
-enum { PAGE_BYTES = 4 << 20 };
+enum { PAGE_BYTES = 4 << 20, OBJECT_NAME_MAX = 1024 };
 
 enum goes_to { TO_PIPE, TO_FILE, TO_MEMBERS };
 
 struct list {
     enum goes_to to;
     char *cursor;        /* start of the next page, NULL: the first */
+    char *next;          /* pull: behind the page whose members are on their way to disk */
     uint64_t n_rows;
     int last;            /* the page in hand is the last one */
     char last_prefix[1025];
     struct xfer_file *file;
     char *part_path;
     uint64_t file_bytes; /* of the file, on disk */
-    int opened, resumed, saved;
+    int opened, resumed;
     struct oc_buf page; /* packed rows, or JSON lines */
     size_t page_at;     /* of it, in the pipe */
     uv_poll_t poll;
@@ -97,7 +98,10 @@ static void add_row(struct page_task *t, const struct ocp_row *row)
 /* dest/rest-of-name; 0, or why the name cannot become a file below dest. */
 static const char *member_path(const struct page_task *t, const char *name, char out[4097])
 {
-    const char *rest = name + strlen(t->prefix);
+    size_t skip = strlen(t->prefix);
+    if (strncmp(name, t->prefix, skip))
+        return "it does not begin with the prefix asked for";
+    const char *rest = name + skip;
     if (rest > name && rest[-1] != '/' && *rest == '/')
         rest++;
     if (!*rest)
@@ -129,9 +133,11 @@ static void add_member(struct page_task *t, const struct oci_object *o)
 {
     char path[4097];
     struct ocp_job job = t->member;
-    const char *bad = member_path(t, o->name, path);
+    size_t n = strlen(o->name);
+    const char *bad = n > OBJECT_NAME_MAX ? "it is longer than 1024 bytes"
+                                          : member_path(t, o->name, path);
     OCP_SET(&job, job, kind, OCP_ENUM_kind_get);
-    OCP_SET(&job, job, object, ocp_str(o->name));
+    OCP_SET(&job, job, object, ocp_str(n > OBJECT_NAME_MAX ? "" : o->name));
     OCP_SET(&job, job, size, o->size);
     if (bad) {
         OCP_SET(&job, job, label, ocp_str(bad));
@@ -324,6 +330,15 @@ static void leave(struct run *u)
     run_stop(u, NULL, OCP_ENUM_state_waiting);
 }
 
+/* The next page begins behind it. */
+static void page_ends(struct list *l, char *next, uint32_t n_rows)
+{
+    free(l->cursor);
+    l->cursor = next;
+    l->last = !next;
+    l->n_rows += n_rows;
+}
+
 static void on_members(void *arg, const uint64_t *ids, uint32_t n, const struct oc_err *err,
                        int64_t index)
 {
@@ -331,12 +346,11 @@ static void on_members(void *arg, const uint64_t *ids, uint32_t n, const struct 
     struct list *l = u->of;
     struct oc_err copy = {0};
     (void)ids;
-    (void)n;
     (void)index;
     if (err)
         copy = *err;
     else
-        l->saved = 1;
+        page_ends(l, oc_take(l->next), n);
     if (!run_work_end(u))
         return;
     if (err)
@@ -384,12 +398,16 @@ static void save_row(struct run *u)
 static void page_done(struct run *u, struct page_task *t)
 {
     struct list *l = u->of;
-    free(l->cursor);
-    l->cursor = t->next;
-    t->next = NULL;
-    l->last = !l->cursor;
-    l->n_rows += t->n_rows;
+    char *next = oc_take(t->next);
     memcpy(l->last_prefix, t->last_prefix, sizeof l->last_prefix);
+    if (l->to == TO_MEMBERS) { /* asked for again if they cannot be taken now */
+        free(l->next);
+        l->next = next;
+        run_work_begin(u);
+        room_add_members(u->room, u->job, &t->rows, t->n_rows, next, on_members, u);
+        return;
+    }
+    page_ends(l, next, t->n_rows);
     switch (l->to) {
     case TO_PIPE:
         oc_buf_fini(&l->page);
@@ -404,8 +422,6 @@ static void page_done(struct run *u, struct page_task *t)
         save_row(u);
         break;
     case TO_MEMBERS:
-        run_work_begin(u);
-        room_add_members(u->room, u->job, &t->rows, t->n_rows, l->cursor, on_members, u);
         break;
     }
 }
@@ -547,6 +563,10 @@ static void next_page(struct run *u)
         publish(u);
         return;
     }
+    if (u->room->stopping) {
+        run_rest(u);
+        return;
+    }
     struct run_request *q = run_request_new(u);
     q->x.max_memory = PAGE_BYTES;
     q->x.what = u->what;
@@ -640,30 +660,24 @@ static void progress(const struct run *u, struct ocp_status *ret)
         OCP_SET(ret, status, bytes_done, l->n_rows);
 }
 
-static void removed(struct file_task *t)
-{
-    file_task_free(t);
-}
-
 /* The struct goes with the last handle: its poll is closed here and still closing after. */
 static void list_free(struct run *u)
 {
     struct list *l = u->of;
     if (!l)
         return;
-    if (l->cursor && l->to != TO_PIPE && !u->has_verdict && !l->last) {
+    int over = u->job->ending || job_final(u->job);
+    if ((l->cursor || l->last) && l->to != TO_PIPE && !over) {
         struct store_xfer row = row_of(u);
         room_saved_keep(u->room, &row);
     }
-    if (l->part_path && l->opened && !u->published && (u->job->ending || job_final(u->job))) {
-        struct file_task *t = file_task_new(FILE_REMOVE, removed, NULL);
-        t->path = oc_strdup(l->part_path);
-        file_task_submit(u->room->gate, t);
-    }
+    if (l->part_path && l->opened && !u->published && over)
+        room_remove(u->room, l->part_path);
     if (l->file)
         xfer_file_unref(l->file);
     oc_buf_fini(&l->page);
     free(l->cursor);
+    free(l->next);
     free(l->part_path);
     if (l->polling) {
         uv_poll_stop(&l->poll);

@@ -83,10 +83,10 @@ static void prepare(struct run *u)
     if (!u->of)
         u->of = OC_NEW(struct put);
     struct put *p = u->of;
-    if (u->stopping) /* only to clean up: no file is needed */
-        with_plan(u);
-    else if (p->plan)
+    if (p->plan)
         run_ready(u);
+    else if (u->stopping) /* only to clean up: no file is needed */
+        with_plan(u);
     else
         open_source(u);
 }
@@ -112,12 +112,12 @@ static void on_parts(struct room_op *o)
                       ocp_str_copy(part->etag, etag, sizeof etag), part->crc32c);
     }
     struct oc_err err = o->op.err;
-    if (u->cleaning || run_work_end(u)) {
-        if (err.code && !u->stopping)
-            run_fail(u, &err);
-        else
-            run_ready(u);
-    }
+    if (!run_work_end(u))
+        return;
+    if (err.code)
+        run_fail(u, &err);
+    else
+        run_ready(u);
 }
 
 /* Goes on from the row of an earlier life. 1: the plan was resumed and its parts are being read. */
@@ -154,14 +154,16 @@ static void with_plan(struct run *u)
     struct oc_err err;
     if (resume(u))
         return;
-    limits_of(u, &limits);
-    if (u->stopping || xfer_put_new(p->identity.size, &limits, &p->plan, &err)) {
-        if (u->stopping)
-            oc_fail(&err, OCID_E_INTERNAL, 0, "nothing is left to clean up");
-        run_fail(u, &err);
+    if (u->stopping) { /* nothing is left to clean up */
+        u->has_verdict = 0;
+        run_settle(u);
         return;
     }
-    run_ready(u);
+    limits_of(u, &limits);
+    if (xfer_put_new(p->identity.size, &limits, &p->plan, &err))
+        run_fail(u, &err);
+    else
+        run_ready(u);
 }
 
 /* ---- steps ---- */
@@ -346,6 +348,11 @@ static int request(struct run *u, const struct xfer_step *s)
 {
     struct put *p = u->of;
     struct oc_err err;
+    if (u->room->stopping && !u->cleaning) {
+        xfer_put_end(p->plan, s, STEP_AGAIN, NULL, 0);
+        run_rest(u);
+        return 0;
+    }
     struct run_request *q = run_request_new(u);
     q->step = *s;
     if (build(u, q, &err)) {
@@ -622,7 +629,8 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
     if (op == OP_HEAD && q->x.kind == OCI_KIND_NO_OBJECT)
         return STEP_NO_UPLOAD;
     /* our own first try may have succeeded with its answer lost */
-    if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && u->attempt && op != OP_CREATE)
+    if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && (u->attempt || u->job->restored) &&
+        op != OP_CREATE)
         return STEP_LOST;
     if (q->x.kind == OCI_KIND_SUM)
         return STEP_AGAIN;
@@ -707,25 +715,15 @@ static void progress(const struct run *u, struct ocp_status *ret)
     }
 }
 
-static void spool_gone(struct file_task *t)
-{
-    file_task_free(t);
-}
-
 static void put_free(struct run *u)
 {
     struct put *p = u->of;
-    if (p && p->plan && p->upload_id[0] && !u->has_verdict) {
+    if (!p)
+        return;
+    if (p->plan && p->upload_id[0] && !u->job->ending && !job_final(u->job)) {
         struct store_xfer row = row_of(u, p->upload_id);
         room_saved_keep(u->room, &row);
     }
-    if (u->spec.spool && (u->job->ending || job_final(u->job))) {
-        struct file_task *t = file_task_new(FILE_REMOVE, spool_gone, NULL);
-        t->path = copy(u->spec.source);
-        file_task_submit(u->room->gate, t);
-    }
-    if (!p)
-        return;
     xfer_put_free(p->plan);
     if (p->file)
         xfer_file_unref(p->file);

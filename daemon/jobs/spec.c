@@ -11,6 +11,8 @@
 #include "jobs/job.h"
 #include "oci/encode.h"
 
+enum { JOB_BYTES = 32 << 10 };
+
 enum need { NO, MAY, MUST };
 
 static const struct rule {
@@ -82,9 +84,9 @@ static int fd_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
                        "a put needs 'source', or a descriptor ('fd') to be spooled ('spool')");
     if (j->kind == OCP_ENUM_kind_put && j->source.n && j->spool)
         return oc_fail(err, OCID_E_INVALID, 0, "'spool' copies a descriptor: leave 'source' out");
-    if ((j->kind == OCP_ENUM_kind_get || j->kind == OCP_ENUM_kind_list) && !j->dest.n &&
-        !OCP_HAS(j, job, fd))
-        return oc_fail(err, OCID_E_INVALID, 0, "a %s needs 'dest' or a pipe ('fd') to write to",
+    if ((j->kind == OCP_ENUM_kind_get || j->kind == OCP_ENUM_kind_list) &&
+        !j->dest.n == !OCP_HAS(j, job, fd))
+        return oc_fail(err, OCID_E_INVALID, 0, "a %s needs either 'dest' or a pipe ('fd') to write to",
                        ocp_enum_name(&ocp_enum_kind, j->kind));
     return 0;
 }
@@ -113,6 +115,14 @@ int spec_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
     if (!rc && job_is_set_kind(j->kind) && j->set)
         rc = oc_fail(err, OCID_E_INVALID, 0, "a set cannot be a member of a set");
     return rc;
+}
+
+int spec_size_check(size_t n, struct oc_err *err)
+{
+    if (n <= JOB_BYTES)
+        return 0;
+    return oc_fail(err, OCID_E_TOO_LARGE, 0, "a job of %zu bytes: at most %d are taken", n,
+                   JOB_BYTES);
 }
 
 int spec_durable(const struct ocp_job *j)

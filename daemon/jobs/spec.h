@@ -13,6 +13,9 @@
  * descriptors of the message. 0, or OCID_E_INVALID, _NAME, _UNSUPPORTED with how to mend it. */
 int spec_check(const struct ocp_job *job, unsigned n_fds, struct oc_err *err);
 
+/* A job in so many bytes of a message: is it small enough to be kept, and shown with others? */
+int spec_size_check(size_t n, struct oc_err *err);
+
 /* Jobs whose answer matters only to the asker are not written to disk. */
 int spec_durable(const struct ocp_job *job);
 

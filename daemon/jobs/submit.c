@@ -5,7 +5,6 @@
  * Control loop. Check, spool what came as descriptors, one commit, then the ids are told. A set's
  * own pages of members go the same way.
  */
-#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,6 +49,12 @@ struct batch {
 
 static void batch_free(struct batch *b)
 {
+    b->room->n_ops--; /* the daemon does not close before a batch is answered */
+    room_pump(b->room);
+    if (b->op) {
+        free(b->op->text[0]);
+        free(b->op);
+    }
     for (uint32_t i = 0; b->spools && i < b->n; i++) {
         if (b->spools[i].fd >= 0)
             close(b->spools[i].fd);
@@ -69,11 +74,25 @@ static void batch_free(struct batch *b)
 
 /* ---- the answer ---- */
 
-/* What was spooled for jobs that are not taken. */
+/* What was spooled for a job that is not taken. */
 static void drop_spool(struct batch *b, uint32_t i)
 {
     if (b->spools && b->spools[i].path)
-        unlink(b->spools[i].path);
+        room_remove(b->room, b->spools[i].path);
+}
+
+/* The set of a job of the batch, as long as its row is on its way. */
+static void set_coming(struct batch *b, const struct ocp_job *spec, int coming)
+{
+    struct job *set = spec->set ? room_find(b->room, b->uid, spec->set) : NULL;
+    if (!set)
+        return;
+    if (coming) {
+        set->tally->n_coming++;
+    } else {
+        set->tally->n_coming--;
+        room_check_set(b->room, set);
+    }
 }
 
 static void refuse(struct batch *b)
@@ -84,6 +103,7 @@ static void refuse(struct batch *b)
             job_spec(b->jobs[i], &spec);
             if (spec.key.n)
                 book_key_remove(&b->room->book, b->uid, spec.key);
+            set_coming(b, &spec, 0);
             job_free(b->jobs[i]);
         }
         drop_spool(b, i);
@@ -92,29 +112,37 @@ static void refuse(struct batch *b)
     batch_free(b);
 }
 
+static void take_one(struct batch *b, struct job *j)
+{
+    struct room *r = b->room;
+    struct ocp_job spec;
+    struct oc_err err;
+    job_spec(j, &spec);
+    room_adopt(r, j, b->label, &spec);
+    if (spec.timeout_ms)
+        room_limit_time(r, j, spec.timeout_ms);
+    if (spec.after.count)
+        room_watch_after(r, j, &spec);
+    if (j->kind == OCP_ENUM_kind_get && !spec.dest.n && j->pipe_fd < 0) {
+        /* a pulled name that cannot become a file; its label says why */
+        oc_fail(&err, OCID_E_NAME, 0, "the name cannot be used below the destination: %.*s",
+                (int)spec.label.n, spec.label.p);
+        job_end(r, j, &err, NULL);
+    } else if (j->set && (j->set->ending || job_final(j->set))) {
+        oc_fail(&err, OCID_E_CANCELLED, 0, "its set ended while it was taken");
+        job_end(r, j, &err, NULL);
+    } else {
+        room_admit(r, j);
+    }
+    set_coming(b, &spec, 0);
+}
+
 static void take(struct batch *b)
 {
     struct room *r = b->room;
-    for (uint32_t i = 0; i < b->n; i++) {
-        struct job *j = b->jobs[i];
-        struct ocp_job spec;
-        if (!j)
-            continue;
-        job_spec(j, &spec);
-        room_adopt(r, j, b->label, &spec);
-        if (spec.timeout_ms)
-            room_limit_time(r, j, spec.timeout_ms);
-        if (spec.after.count)
-            room_watch_after(r, j, &spec);
-        if (j->kind == OCP_ENUM_kind_get && !spec.dest.n && j->pipe_fd < 0) {
-            struct oc_err err; /* a pulled name that cannot become a file; its label says why */
-            oc_fail(&err, OCID_E_NAME, 0, "the name cannot be used below the destination: %.*s",
-                    (int)spec.label.n, spec.label.p);
-            job_end(r, j, &err, NULL);
-        } else {
-            room_admit(r, j);
-        }
-    }
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->jobs[i])
+            take_one(b, b->jobs[i]);
     b->done(b->arg, b->ids, b->n, NULL, -1);
     batch_free(b);
     room_pump(r);
@@ -214,6 +242,7 @@ static int build_one(struct batch *b, uint32_t i, struct ocp_job *spec)
         return -1;
     if (b->spools && b->spools[i].path)
         use_spool(b, i, spec);
+    set_coming(b, spec, 1);
     spec->has &= ~(1ull << OCP_FIELD_job_fd); /* it meant this message only */
     struct job *j = job_new(r->book.next_id++, b->uid, spec);
     b->jobs[i] = j;
@@ -246,8 +275,7 @@ static void build(struct batch *b)
     }
     for (uint32_t i = 0; i < b->n; i++) {
         int rc = ocp_next_sub(&ocp_desc_job, &b->list, &it, &spec, NULL, &b->err);
-        assert(rc == 1); /* checked before */
-        if (build_one(b, i, &spec)) {
+        if (rc < 0 || build_one(b, i, &spec)) {
             fail(b, i);
             return;
         }
@@ -312,15 +340,15 @@ static int claim_fd(struct batch *b, uint32_t i, const struct ocp_job *spec,
     if (!OCP_HAS(spec, job, fd))
         return 0;
     int fd = ask->fds[spec->fd];
-    struct stat st;
+    struct statx st;
     if (fd < 0)
         return oc_fail(&b->err, OCID_E_INVALID, 0, "two jobs name the same descriptor");
-    if (fstat(fd, &st))
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st)) /* asks no server */
         return oc_fail(&b->err, OCID_E_INVALID, 0, "the descriptor cannot be looked at");
     ask->fds[spec->fd] = -1;
     if (spec->kind != OCP_ENUM_kind_put) {
         b->pipes[i] = fd;
-        return S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)
+        return S_ISFIFO(st.stx_mode) || S_ISSOCK(st.stx_mode)
                    ? 0
                    : oc_fail(&b->err, OCID_E_INVALID, 0, "the descriptor must be a pipe");
     }
@@ -329,7 +357,7 @@ static int claim_fd(struct batch *b, uint32_t i, const struct ocp_job *spec,
         return 0;
     }
     b->spools[i].fd = fd;
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st.stx_mode))
         return oc_fail(&b->err, OCID_E_INVALID, 0,
                        "only files and memfds can be spooled: copy a pipe into one first");
     b->spools[i].path = oc_new(1, sizeof b->room->spool_dir + 40);
@@ -340,6 +368,7 @@ static int claim_fd(struct batch *b, uint32_t i, const struct ocp_job *spec,
 static struct batch *batch_new(struct room *r, uint32_t uid, const char *label, uint32_t n)
 {
     struct batch *b = OC_NEW(struct batch);
+    r->n_ops++;
     b->room = r;
     b->uid = uid;
     b->n = n;
@@ -364,6 +393,7 @@ void room_submit(struct room *r, const struct submit_ask *ask, const struct ocp_
     struct batch *b = batch_new(r, ask->uid, ask->label, jobs->count);
     struct ocp_iter it = {0};
     struct ocp_job spec;
+    struct ocp_str raw;
     int spooling = 0;
     b->list = *jobs;
     b->done = ask->done;
@@ -373,8 +403,8 @@ void room_submit(struct room *r, const struct submit_ask *ask, const struct ocp_
     if (r->stopping)
         oc_fail(&b->err, OCID_E_STOPPING, 0, "the daemon is stopping: try again when it is back");
     for (uint32_t i = 0; i < b->n && !b->err.code; i++) {
-        if (ocp_next_sub(&ocp_desc_job, jobs, &it, &spec, NULL, &b->err) < 0 ||
-            spec_check(&spec, ask->n_fds, &b->err) || claim_fd(b, i, &spec, ask)) {
+        if (ocp_next_sub(&ocp_desc_job, jobs, &it, &spec, &raw, &b->err) < 0 ||
+            spec_size_check(raw.n, &b->err) || spec_check(&spec, ask->n_fds, &b->err) || claim_fd(b, i, &spec, ask)) {
             b->index = i;
             break;
         }
@@ -422,7 +452,7 @@ void room_add_members(struct room *r, struct job *set, const struct oc_buf *jobs
     b->op->text[0] = oc_strdup(cursor ? cursor : "");
     b->op->op.xfer = (struct store_xfer){
         .job = set->id, .phase = !cursor, .cursor = ocp_str(b->op->text[0])};
-    if (!n && b->op) { /* an empty page: its cursor alone */
+    if (!n) { /* an empty page: its cursor alone */
         room_op_post(b->op);
         b->op = NULL;
     }

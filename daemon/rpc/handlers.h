@@ -13,6 +13,9 @@ void on_hello(struct session *s, const struct ticket *t, const void *msg);
 void on_submit(struct session *s, const struct ticket *t, const void *msg);
 void on_status(struct session *s, const struct ticket *t, const void *msg);
 void on_list(struct session *s, const struct ticket *t, const void *msg);
+/* The session closes: its questions wait no longer. */
+void follows_end(struct session *s);
+
 void on_act(struct session *s, const struct ticket *t, const void *msg);
 void on_stats(struct session *s, const struct ticket *t, const void *msg);
 void on_reload(struct session *s, const struct ticket *t, const void *msg);

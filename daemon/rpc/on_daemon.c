@@ -41,6 +41,8 @@ void on_hello(struct session *s, const struct ticket *t, const void *msg)
     ticket_reply(t, &w);
 }
 
+enum { PROFILES_SHOWN = 64 };
+
 static const char *key_word(const struct vault_facts *f)
 {
     static const char *const words[] = {
@@ -61,7 +63,8 @@ void on_stats(struct session *s, const struct ticket *t, const void *msg)
     engine_stats(h->engine, &e);
     room_count(h->room, s->uid, n);
     oc_buf_init(&profiles, 64 << 10);
-    for (const struct account *a = h->room->accounts.list; a; a = a->next, n_profiles++) {
+    for (const struct account *a = h->room->accounts.list; a && n_profiles < PROFILES_SHOWN;
+         a = a->next, n_profiles++) {
         const char *word = key_word(vault_facts_known(h->vault, a->profile));
         ocp_add_pair(&profiles, a->profile, word, strlen(word));
     }

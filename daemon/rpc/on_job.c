@@ -15,7 +15,7 @@ enum {
     REPLY_BYTES = 192 << 10, /* of jobs in one reply: what does not fit comes with the next */
     LIST_DEFAULT = 100,
     LIST_SCAN = 20000, /* jobs looked at for one reply */
-    SET_MEMBERS = 16,  /* running members shown with a set, unless a limit is given */
+    SET_MEMBERS = 16,  /* a set and its running members, unless a limit is given */
 };
 
 /* ---- submit ---- */
@@ -102,10 +102,10 @@ static void send_answer(struct answer *a, const struct ticket *t, const struct r
 /* One question, from when it came until it is answered. */
 struct follow {
     struct poll poll;
-    struct follow *prev, *next; /* of the server's that wait */
+    struct session *session;    /* while it waits */
+    struct follow *prev, *next; /* of the session's */
     struct ticket ticket;
     struct room *room;
-    struct room_op *op; /* jobs that have left memory */
     uint64_t limit;
 };
 
@@ -156,7 +156,8 @@ static void add_set(struct follow *f, struct answer *a)
     add_job(a, f->room, set);
     if (!set->tally)
         return;
-    for (struct job *j = set->tally->kin; j && a->n < a->most; j = j->kin.next)
+    for (struct job *j = set->tally->kin; j && a->n < a->most && a->b.len < REPLY_BYTES;
+         j = j->kin.next)
         if (j->state == OCP_ENUM_state_running)
             add_job(a, f->room, j);
 }
@@ -174,7 +175,7 @@ static void add_feed(struct follow *f, struct answer *a)
 
 static void collect(struct follow *f, struct answer *a)
 {
-    answer_init(a, f->limit, f->poll.set ? SET_MEMBERS : OCP_MAX_JOBS);
+    answer_init(a, f->limit, f->poll.set && !f->limit ? SET_MEMBERS : OCP_MAX_JOBS);
     if (f->poll.set)
         add_set(f, a);
     else if (f->poll.ids)
@@ -204,8 +205,19 @@ static void follow_answer(struct poll *p)
 {
     struct follow *f = OC_OWNER(p, struct follow, poll);
     struct answer a;
+    if (f->session)
+        DL_DELETE(f->session->follows, f);
     collect(f, &a);
     send_answer(&a, &f->ticket, f->room);
+}
+
+void follows_end(struct session *s)
+{
+    while (s->follows) {
+        struct follow *f = s->follows;
+        DL_DELETE(s->follows, f);
+        feed_poll_end(&f->poll);
+    }
 }
 
 /* Rows of jobs that have left memory, after those that have not. */
@@ -230,9 +242,12 @@ static void on_rows(struct room_op *o)
     follow_free(f);
 }
 
-/* Ids that are not in memory: final long ago, or nobody's. 1: they are being looked up. */
+/* Ids that are not in memory: final long ago, or nobody's. 1: they are being looked up. Who has
+ * heard of all that has left memory has heard of them. */
 static int look_up(struct follow *f)
 {
+    if (f->poll.since && f->poll.since >= f->room->feed.evicted_seq)
+        return 0;
     const uint64_t *ids = f->poll.ids ? f->poll.ids : &f->poll.set;
     uint32_t n = f->poll.ids ? f->poll.n_ids : 1, n_missing = 0;
     if (!f->poll.ids && !f->poll.set)
@@ -276,6 +291,8 @@ void on_status(struct session *s, const struct ticket *t, const void *msg)
     if (look_up(f))
         return;
     if (m->wait_ms && !follow_ready(&f->poll)) {
+        f->session = s;
+        DL_APPEND(s->follows, f);
         feed_poll(&f->room->feed, &f->poll, m->wait_ms, follow_free, f);
         return;
     }
@@ -397,7 +414,8 @@ static void add_ack(struct room *r, struct oc_buf *b, uint32_t uid, uint64_t id,
     }
     const struct job *j = room_find(r, uid, id);
     if (j)
-        OCP_SET(&ack, ack, state, j->ending ? OCP_ENUM_state_cancelled : j->state);
+        OCP_SET(&ack, ack, state,
+                j->ending && act == ACT_CANCEL ? OCP_ENUM_state_cancelled : j->state);
     ocp_pack(&ocp_desc_ack, &ack, b);
     oc_buf_fini(&packed);
 }

@@ -158,7 +158,8 @@ static void server_gone(void *owner)
 int server_open(struct server *s, struct loop *loop, const char *path, uint32_t uid,
                 const struct server_hooks *hooks, struct oc_err *err)
 {
-    *s = (struct server){.loop = loop, .hooks = *hooks, .uid = uid, .fd = -1};
+    *s = (struct server){
+        .loop = loop, .hooks = *hooks, .uid = uid, .fd = -1, .frame_ms = SESSION_FRAME_MS};
     int rc = find_socket(s, path, err);
     if (rc)
         return rc;

@@ -36,6 +36,7 @@ struct server {
     struct life life;
     struct session *sessions;
     uint64_t next_session, started_at;
+    uint64_t frame_ms; /* a frame must be complete within, and hello have come */
     unsigned n_sessions;
     uint32_t uid; /* only this one may connect */
 };

@@ -17,6 +17,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "rpc/handlers.h"
 
 enum { READ_BYTES = 64 << 10 };
 
@@ -44,6 +45,7 @@ void session_close(struct session *s)
         return;
     DL_DELETE(s->server->sessions, s);
     s->server->n_sessions--;
+    follows_end(s);
     drop_fds(s);
     life_close(&s->life, (uv_handle_t *)&s->poll);
     life_close(&s->life, (uv_handle_t *)&s->timer);
@@ -118,11 +120,15 @@ void session_error(struct session *s, uint64_t request, const struct oc_err *err
     sent(s);
 }
 
-/* The client broke a rule: it is told once, without a request's id, and dropped. */
+static void on_slow(uv_timer_t *t);
+
+/* The client broke a rule: it is told once, without a request's id, and dropped; soon, even if it
+ * does not read. */
 static void refuse(struct session *s, const struct oc_err *err)
 {
     log_info("a client of uid %u is dropped: %s", s->uid, err->text);
     s->closing_after_write = 1;
+    uv_timer_start(&s->timer, on_slow, s->server->frame_ms, 0);
     ocp_frame_error(&s->out, 0, err, -1);
     flush(s);
 }
@@ -133,18 +139,22 @@ static void on_slow(uv_timer_t *t)
 {
     struct session *s = OC_OWNER(t, struct session, timer);
     struct oc_err err;
+    if (s->closing_after_write) {
+        session_close(s);
+        return;
+    }
     oc_fail(&err, OCID_E_PROTOCOL, 0,
-            s->version ? "a frame was not complete within %d s" : "no hello came within %d s",
-            SESSION_FRAME_MS / 1000);
+            s->version ? "a frame was not complete within %u ms" : "no hello came within %u ms",
+            (unsigned)s->server->frame_ms);
     refuse(s, &err);
 }
 
-/* The clock runs while something is expected, from the first byte on. */
+/* The clock runs while something is expected, from the first byte of a frame on. */
 static void time_input(struct session *s)
 {
     int expect = (s->in.len > 0 && !s->stalled) || !s->version;
     if (expect && !s->timing)
-        uv_timer_start(&s->timer, on_slow, SESSION_FRAME_MS, 0);
+        uv_timer_start(&s->timer, on_slow, s->server->frame_ms, 0);
     else if (!expect && s->timing)
         uv_timer_stop(&s->timer);
     s->timing = expect;
@@ -223,6 +233,10 @@ static int handle_frames(struct session *s)
     oc_buf_drop(&s->in, at);
     if (!s->in.len)
         oc_buf_fini(&s->in);
+    if (at && s->timing) { /* what is left begins another frame */
+        uv_timer_stop(&s->timer);
+        s->timing = 0;
+    }
     return 1;
 }
 
@@ -234,10 +248,9 @@ static void on_readable(struct session *s)
     } control;
     struct oc_err err;
     char *to;
-    if (oc_buf_reserve(&s->in, READ_BYTES, &to)) { /* a whole frame is in it, and waits */
-        watch(s);
-        return;
-    }
+    int rc = oc_buf_reserve(&s->in, READ_BYTES, &to);
+    assert(!rc); /* less than a frame is in it */
+    (void)rc;
     struct iovec iov = {to, READ_BYTES};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
@@ -280,7 +293,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
         time_input(s);
         watch(s);
     }
-    if (events & UV_READABLE)
+    if (events & UV_READABLE && !s->stalled && !s->closing_after_write)
         on_readable(s);
 }
 

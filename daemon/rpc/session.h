@@ -10,7 +10,7 @@
 #include "rpc/server.h"
 
 enum {
-    SESSION_FRAME_MS = 5000,       /* a frame must be complete within */
+    SESSION_FRAME_MS = 5000,       /* a frame must be complete within (server.frame_ms) */
     SESSION_OUT_BYTES = 256 << 10, /* unread output beyond which nothing more is read */
     SESSION_OUT_MAX = 8 << 20,     /* ... and beyond which the client is dropped */
     SESSION_PENDING = 64,          /* requests without a reply */
@@ -29,7 +29,8 @@ struct session {
     int fds[OCP_MAX_FDS];
     unsigned n_fds;
     uv_poll_t poll;
-    uv_timer_t timer; /* runs while a frame is incomplete, and until hello */
+    uv_timer_t timer; /* runs while a frame is incomplete, until hello, and once it is refused */
+    struct follow *follows; /* its questions that wait for a change, on_job.c's */
     int timing, events, closing_after_write;
     int stalled; /* frames are in the input, but too many replies are due */
     struct life life;
