@@ -33,8 +33,8 @@ if ! { cmake -S . -B build/demo -DCMAKE_BUILD_TYPE=RelWithDebInfo -DOCID_TESTS=O
     say "the build has failed"
     exit 1
 fi
-python_env build/venv tests/requirements.txt
 say "built in $(seconds "$began") s"
+python_env build/venv tests/requirements.txt
 
 # ---- A place of its own: keys, configuration, queue, socket. Its end, however that comes.
 
