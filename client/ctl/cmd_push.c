@@ -20,7 +20,7 @@
 #include "ctl/walk.h"
 #include "proto/text.h"
 
-enum { OBJECT_BYTES = 1024 + 1, KEY_MAX = 128 };
+enum { OBJECT_BYTES = 1024 + 1, KEY_MAX = 128, LABEL_MAX = 128 };
 
 struct push {
     struct ctl *ctl;
@@ -280,11 +280,31 @@ static int finish_set(struct push *p)
     return status ? status : b->n_lost ? EXIT_SOME : EXIT_OK;
 }
 
+/* What status shows of a set that has no label. The caller frees. */
+static char *label_of(char **sources, int n, const char *uri)
+{
+    char *out = n > 1 ? ctl_printf("push %d sources to %s", n, uri)
+                      : ctl_printf("push %s to %s", sources[0], uri);
+    char *name = ctl_alloc(LABEL_MAX + 1);
+    size_t at = 0, len;
+    for (size_t i = 0; at < LABEL_MAX && out[i]; i += len ? len : 1) {
+        len = oc_utf8_len(out + i, strlen(out + i));
+        if (at + (len ? len : 1) > LABEL_MAX)
+            break;
+        memcpy(name + at, len ? out + i : "?", len ? len : 1);
+        at += len ? len : 1;
+    }
+    free(out);
+    return name;
+}
+
 static int push_set(struct ctl *ctl, const struct uri *uri, char **sources, int n)
 {
     struct push p = {.ctl = ctl, .uri = *uri, .batch = ctl_alloc(sizeof *p.batch)};
     struct ocid_job set = ctl_job(ctl, OCID_KIND_SET, NULL);
+    char *label = label_of(sources, n, ctl->args->words[n]);
     int status = 0;
+    set.label = set.label ? set.label : label;
     set.after = NULL; /* its members wait */
     set.n_after = 0;
     set.if_match = NULL;
@@ -294,6 +314,7 @@ static int push_set(struct ctl *ctl, const struct uri *uri, char **sources, int 
     status = status ? say_incomplete(&p) : finish_set(&p);
     batch_fini(p.batch);
     free(p.batch);
+    free(label);
     return status;
 }
 

@@ -144,11 +144,10 @@ void follow_say_why(struct ctl *ctl, const struct ocid_status *s, int *last)
 {
     char text[512];
     const char *why = render_why(s, follow_now(), text, sizeof text);
-    int key = s->state == OCID_STATE_WAITING ? (int)s->why : 0;
-    if (key == *last)
+    if (!why || (int)s->why == *last)
         return;
-    *last = key;
-    if (why && s->why != OCID_WHY_MEMBERS && s->why != OCID_WHY_AFTER)
+    *last = (int)s->why;
+    if (s->why != OCID_WHY_MEMBERS && s->why != OCID_WHY_AFTER)
         ctl_note(ctl, "job %" PRIu64 " waits: %s", s->id, why);
 }
 

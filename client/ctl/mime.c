@@ -62,6 +62,23 @@ static struct text word(const char **at, const char *end)
     return (struct text){start, (size_t)(*at - start)};
 }
 
+/* One copy of each type that was found, for good: jobs borrow it. */
+static const char *keep(struct text type)
+{
+    static struct known {
+        struct known *next;
+        char type[];
+    } * known;
+    for (struct known *k = known; k; k = k->next)
+        if (!strncmp(k->type, type.p, type.n) && !k->type[type.n])
+            return k->type;
+    struct known *k = ctl_alloc(sizeof *k + type.n + 1);
+    memcpy(k->type, type.p, type.n);
+    k->next = known;
+    known = k;
+    return k->type;
+}
+
 static const char *look_up(struct text t, const char *suffix)
 {
     size_t n = strlen(suffix);
@@ -71,10 +88,8 @@ static const char *look_up(struct text t, const char *suffix)
         stop = stop ? stop : end;
         struct text type = word(&at, stop), w;
         while (type.n && *type.p != '#' && (w = word(&at, stop)).n && *w.p != '#')
-            if (w.n == n && !strncasecmp(w.p, suffix, n)) {
-                char *found = ctl_alloc(type.n + 1);
-                return memcpy(found, type.p, type.n);
-            }
+            if (w.n == n && !strncasecmp(w.p, suffix, n))
+                return keep(type);
         line = stop < end ? stop + 1 : end;
     }
     return unknown;

@@ -102,6 +102,8 @@ void progress_job(struct progress *p, const struct ocid_status *s, uint64_t now_
     snprintf(l->name, sizeof l->name, "%.*s", PROGRESS_NAME - 1, render_name(name_of(s)));
     l->done = s->bytes_done;
     l->total = s->bytes_total;
+    if (l->total == OCID_UNKNOWN && s->job && s->job->identified)
+        l->total = s->job->size;
     l->state[0] = 0;
     if (s->state != OCID_STATE_RUNNING)
         render_state(s, l->state, sizeof l->state);
@@ -125,6 +127,9 @@ static void numbers(uint64_t done, uint64_t total, const struct rate *r, char *o
         render_rate(r->per_s, e);
     if (total == OCID_UNKNOWN)
         snprintf(out, size, "%9s  %11s", render_size(done, a), e);
+    else if (done >= total)
+        snprintf(out, size, "%9s of %9s 100%%  %11s", render_size(done, a), render_size(total, b),
+                 e);
     else
         snprintf(out, size, "%9s of %9s %4s  %11s  ETA %s", render_size(done, a),
                  render_size(total, b), render_percent(done, total, c), e,

@@ -172,8 +172,8 @@ char *render_what(const struct ocid_job *job, char *out, size_t size)
     render_uri(job, uri, sizeof uri);
     switch (job->kind) {
     case OCID_KIND_PUT:
-        snprintf(out, size, "put %s to %s", job->source ? render_name(job->source) : "(spooled)",
-                 uri);
+        snprintf(out, size, "put %s to %s",
+                 job->source && !job->spool ? render_name(job->source) : "(standard input)", uri);
         break;
     case OCID_KIND_GET:
     case OCID_KIND_PULL:
@@ -360,7 +360,7 @@ static void job_lines(const struct ocid_job *j)
 {
     char uri[RENDER_NAME];
     text("kind", ocid_kind_name((int)j->kind));
-    text("from", j->source);
+    text("from", j->spool ? "(standard input)" : j->source);
     if (j->bucket && *j->bucket)
         render_pair(j->kind == OCID_KIND_PUT ? "to" : "object", render_uri(j, uri, sizeof uri));
     text("to", j->dest);
@@ -406,7 +406,7 @@ static void outcome_lines(const struct ocid_outcome *o)
     bytes("object bytes", o->bytes);
     if (o->verified != OCID_VERIFIED_NONE)
         text("verified", ocid_verified_name((int)o->verified));
-    pairs("", o->result, o->n_result);
+    pairs("= ", o->result, o->n_result);
 }
 
 static void members(const struct ocid_status *s)
@@ -438,7 +438,7 @@ void render_job(const struct ocid_status *s, uint64_t now_ms, bool color)
         printf("%-19s  %" PRIu64 " of %" PRIu64 "\n", "parts", s->parts_done, s->parts_total);
     number("repeated requests", s->tries);
     moment("created", s->created_at);
-    moment("next try", s->state == OCID_STATE_WAITING ? s->retry_at : 0);
+    moment("next try", s->state == OCID_STATE_WAITING && s->retry_at > now_ms ? s->retry_at : 0);
     moment("ended", s->ended_at);
     if (s->outcome)
         outcome_lines(s->outcome);

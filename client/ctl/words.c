@@ -42,15 +42,22 @@ void ctl_note(const struct ctl *ctl, const char *fmt, ...)
     va_end(ap);
 }
 
-/* The daemon's sentence often begins with what was done to what; once is enough. */
+/* The daemon's sentence often names the object, too: once is enough. */
+static const char *without_name(const char *line)
+{
+    const char *end = strncmp(line, "object '", 8) ? NULL : strstr(line, "': ");
+    return end ? end + 3 : line;
+}
+
 int ctl_failed(const char *what, const struct ocid_failure *why)
 {
     char line[1024];
     ocid_failure_print(why, line, sizeof line);
-    if (what && strncmp(line, what, strlen(what)) != 0)
-        ctl_say("%s: %s", what, line);
-    else
+    size_t n = what ? strlen(what) : 0;
+    if (!what || !strncmp(line, what, n))
         ctl_say("%s", line);
+    else
+        ctl_say("%s: %s", what, n && what[n - 1] == '\'' ? without_name(line) : line);
     return ocid_error_exit(why->code);
 }
 
