@@ -25,7 +25,10 @@ static int tell(const struct ctl *ctl, enum ocid_act act, const struct ocid_ack 
             n_failed++;
             status = status ? status : ocid_error_exit(acks[i].error);
         } else if (!ctl->args->json) {
-            ctl_note(ctl, "job %" PRIu64 " %s", acks[i].id, past[act]);
+            ctl_note(ctl, "job %" PRIu64 " %s", acks[i].id,
+                     act == OCID_ACT_RETRY && acks[i].state == OCID_STATE_DONE
+                         ? "is done: there is nothing to try again"
+                         : past[act]);
         }
     }
     return n_failed && n_failed < n ? EXIT_SOME : status;

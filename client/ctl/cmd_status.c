@@ -103,44 +103,45 @@ static void change(struct ctl *ctl, const struct ocid_status *s)
         render_line(s, ctl->color);
 }
 
-/* Until Ctrl-C, or all of the ids have ended. */
-static int changes(struct ctl *ctl, const uint64_t *ids, size_t n)
+/* Marks the places of an id as ended; so many are new. */
+static size_t mark(const uint64_t *ids, size_t n, bool *ended, uint64_t id)
 {
+    size_t marked = 0;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id && !ended[i]) {
+            ended[i] = true;
+            marked++;
+        }
+    return marked;
+}
+
+/* Until Ctrl-C, or all of the ids have ended. */
+static int follow(struct ctl *ctl, const uint64_t *ids, size_t n)
+{
+    static bool ended[ASK_IDS];
     struct ocid_query q = ocid_query_of();
     const struct ocid_page *page;
-    bool fresh = true;
+    size_t n_ended = 0;
+    if (n > ASK_IDS)
+        return ctl_usage(ctl, "status: at most %d ids can be followed", ASK_IDS);
     q.ids = n ? ids : NULL;
     q.n_ids = n;
-    for (;;) {
-        size_t n_final = 0;
+    while (!n || n_ended < n) {
         int rc = ocid_status(ctl->c, &q, POLL_MS + CTL_REPLY_MS, &page);
-        if (rc == OCID_E_DETACHED)
-            return EXIT_DETACHED;
         if (rc)
-            return ctl_fail(ctl, "status");
+            return rc == OCID_E_DETACHED ? EXIT_DETACHED : ctl_fail(ctl, "status");
         for (size_t i = 0; i < page->n_jobs; i++) {
             change(ctl, &page->jobs[i]);
-            n_final += ocid_state_final((int)page->jobs[i].state);
+            if (ocid_state_final((int)page->jobs[i].state))
+                n_ended += mark(ids, n, ended, page->jobs[i].id);
         }
         if (fflush(stdout))
             return EXIT_FAILED;
-        if (n && fresh && n_final == n)
-            return EXIT_OK;
-        fresh = false;
         q.epoch = page->epoch;
         q.since = page->seq;
         q.wait_ms = page->more ? 0 : POLL_MS;
     }
-}
-
-/* Each id of its own, so that their ends are counted. */
-static int follow(struct ctl *ctl, const uint64_t *ids, size_t n)
-{
-    if (!n)
-        return changes(ctl, NULL, 0);
-    if (n > ASK_IDS)
-        return ctl_usage(ctl, "status: at most %d ids can be followed", ASK_IDS);
-    return changes(ctl, ids, n);
+    return EXIT_OK;
 }
 
 int cmd_status(struct ctl *ctl)

@@ -121,7 +121,9 @@ void json_status(const struct ocid_status *s)
 {
     struct ocp_status m = {0};
     struct oc_buf job, outcome;
-    bool set = s->job && (s->job->kind == OCID_KIND_SET || s->job->kind == OCID_KIND_PULL);
+    /* long after its end the daemon knows the outcome of a set, but not its members' number */
+    bool set = s->job && (s->job->kind == OCID_KIND_SET || s->job->kind == OCID_KIND_PULL) &&
+               (s->n_total || !ocid_state_final((int)s->state));
     oc_buf_init(&job, LINE_MAX);
     oc_buf_init(&outcome, LINE_MAX);
     OCP_SET(&m, status, id, s->id);

@@ -247,9 +247,11 @@ const char *render_why(const struct ocid_status *s, uint64_t now_ms, char *out, 
     case OCID_WHY_NETWORK:
         return "the service cannot be reached";
     case OCID_WHY_MEMBERS:
-        return s->sealed ? "its members are at work"
-                         : "it is not complete: more members may come, or its maker has gone "
-                           "(run the same command with the same --key again, or cancel it)";
+        if (s->sealed)
+            return "its members are at work";
+        snprintf(out, size, "more members may come; if its maker has gone: %scancel it",
+                 s->job && s->job->key ? "run the same command again, or " : "");
+        return out;
     default:
         return NULL;
     }
@@ -258,6 +260,12 @@ const char *render_why(const struct ocid_status *s, uint64_t now_ms, char *out, 
 bool render_is_set(const struct ocid_status *s)
 {
     return s->job && (s->job->kind == OCID_KIND_SET || s->job->kind == OCID_KIND_PULL);
+}
+
+/* Long after its end the daemon knows a set's outcome, but no longer its members' number. */
+static bool forgotten(const struct ocid_status *s)
+{
+    return ocid_state_final((int)s->state) && !s->n_total;
 }
 
 /* ---- The table */
@@ -287,7 +295,7 @@ void render_line(const struct ocid_status *s, bool color)
     bool set = render_is_set(s);
     render_state(s, state, sizeof state);
     render_what(s->job, what, sizeof what);
-    if (set)
+    if (set && !forgotten(s))
         snprintf(size, sizeof size, "%" PRIu64 "/%" PRIu64, s->n_done, s->n_total);
     else
         render_size(s->bytes_total != OCID_UNKNOWN ? s->bytes_total
@@ -413,7 +421,7 @@ static void members(const struct ocid_status *s)
 {
     printf("%-19s  %" PRIu64 " of %" PRIu64 " done, %" PRIu64 " failed, %" PRIu64 " cancelled%s\n",
            "members", s->n_done, s->n_total, s->n_failed, s->n_cancelled,
-           s->sealed ? "" : ", not complete");
+           s->sealed || ocid_state_final((int)s->state) ? "" : ", not complete");
 }
 
 void render_job(const struct ocid_status *s, uint64_t now_ms, bool color)
@@ -427,7 +435,7 @@ void render_job(const struct ocid_status *s, uint64_t now_ms, bool color)
     text("waits because", why);
     if (s->job)
         job_lines(s->job);
-    if (render_is_set(s))
+    if (render_is_set(s) && !forgotten(s))
         members(s);
     bytes("bytes", s->bytes_total);
     if (s->bytes_done && !ocid_state_final((int)s->state)) {
