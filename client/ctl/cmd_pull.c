@@ -197,12 +197,6 @@ int cmd_cat(struct ctl *ctl)
 
 /* ---- pull */
 
-static bool is_dir(const char *path)
-{
-    struct stat st;
-    return !stat(path, &st) && S_ISDIR(st.st_mode);
-}
-
 static bool ends_in_slash(const char *path)
 {
     size_t n = strlen(path);
@@ -224,10 +218,10 @@ static int check_file(const struct ctl *ctl, const char *path)
     char *dir = ctl_copy(path), *slash = strrchr(dir, '/');
     slash[slash == dir] = 0;
     int status = 0;
-    if (!is_dir(dir)) {
+    if (!ctl_is_dir(dir)) {
         ctl_say("pull: there is no directory '%s'; make it first", dir);
         status = ocid_error_exit(OCID_E_DESTINATION);
-    } else if (is_dir(path)) {
+    } else if (ctl_is_dir(path)) {
         ctl_say("pull: '%s' is a directory", path);
         status = ocid_error_exit(OCID_E_DESTINATION);
     } else if (!ctl->args->overwrite && !lstat(path, &st)) {
@@ -245,7 +239,7 @@ static int pull_file(struct ctl *ctl, const struct uri *uri, const char *dest)
     const char *name = file_name(uri->object);
     uint64_t id;
     char *path;
-    if (!*dest || is_dir(dest) || ends_in_slash(dest)) {
+    if (!*dest || ctl_is_dir(dest) || ends_in_slash(dest)) {
         if (!name)
             return ctl_usage(ctl, "pull: '%s' makes no file name: name one behind the URI",
                              uri->object);
@@ -264,32 +258,14 @@ static int pull_file(struct ctl *ctl, const struct uri *uri, const char *dest)
     return status ? status : ctl_finish(ctl, &id, 1, ctl_watched(ctl));
 }
 
-/* All directories of the path. 0, or errno. */
-static int make_dirs(char *path)
-{
-    struct stat st;
-    for (char *at = path + 1; *at; at++) {
-        if (*at != '/')
-            continue;
-        *at = 0;
-        if (mkdir(path, 0777) && errno != EEXIST && stat(path, &st)) {
-            int sys = errno;
-            *at = '/';
-            return sys;
-        }
-        *at = '/';
-    }
-    return mkdir(path, 0777) && errno != EEXIST ? errno : 0;
-}
-
 static int pull_prefix(struct ctl *ctl, const struct uri *uri, const char *dest)
 {
     char what[WHAT_BYTES];
     struct ocid_job job = ctl_job(ctl, OCID_KIND_PULL, uri);
     char *path = ctl_absolute(*dest ? dest : ".");
     uint64_t id;
-    int sys = make_dirs(path), status = 0;
-    if (!sys && !is_dir(path))
+    int sys = ctl_make_dirs(path, 0777), status = 0;
+    if (!sys && !ctl_is_dir(path))
         sys = ENOTDIR;
     if (sys) {
         ctl_say("pull: cannot make the directory '%s': %s", path, strerror(sys));

@@ -320,12 +320,6 @@ static int push_set(struct ctl *ctl, const struct uri *uri, char **sources, int 
 
 /* ---- What is meant */
 
-static bool is_dir(const char *path)
-{
-    struct stat st;
-    return !stat(path, &st) && S_ISDIR(st.st_mode);
-}
-
 static int check(const struct ctl *ctl, const struct uri *uri, char **sources, int n)
 {
     const struct args *a = ctl->args;
@@ -338,8 +332,8 @@ static int check(const struct ctl *ctl, const struct uri *uri, char **sources, i
             return ctl_usage(ctl, "push: an empty source");
         if (!strcmp(sources[i], "-") && n > 1)
             return ctl_usage(ctl, "push: '-' (standard input) must be the only source");
-        dir = dir || is_dir(sources[i]);
-        if (!a->recursive && is_dir(sources[i]))
+        dir = dir || ctl_is_dir(sources[i]);
+        if (!a->recursive && ctl_is_dir(sources[i]))
             return ctl_usage(ctl, "push: '%s' is a directory: add --recursive (-r)", sources[i]);
     }
     if (!strcmp(sources[0], "-") && (uri_is_below(uri) || !uri_is_object(uri)))
@@ -370,7 +364,7 @@ int cmd_push(struct ctl *ctl)
         return status;
     if (!strcmp(a->words[0], "-"))
         return push_stdin(ctl, &uri);
-    if (n > 1 || is_dir(a->words[0]))
+    if (n > 1 || ctl_is_dir(a->words[0]))
         return push_set(ctl, &uri, a->words, n);
     return push_file(ctl, &uri, a->words[0]);
 }

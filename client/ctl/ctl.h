@@ -71,6 +71,12 @@ char *ctl_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *ctl_absolute(const char *path);
 const char *ctl_base(const char *path);
 
+/* Links are followed. */
+bool ctl_is_dir(const char *path);
+
+/* Makes what is missing of an absolute path (which is written to, and restored). 0, or errno. */
+int ctl_make_dirs(char *path, unsigned mode);
+
 /* Flushes stdout: status, or EXIT_FAILED if what was printed has not arrived. */
 int ctl_end(int status);
 

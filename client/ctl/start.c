@@ -113,19 +113,6 @@ static int take_lock(struct start *s)
 
 /* ---- The log */
 
-static int make_dirs(char *path)
-{
-    for (char *at = path + 1; *at; at++)
-        if (*at == '/') {
-            *at = 0;
-            int rc = mkdir(path, 0700) && errno != EEXIST ? -1 : 0;
-            *at = '/';
-            if (rc)
-                return -1;
-        }
-    return mkdir(path, 0700) && errno != EEXIST ? -1 : 0;
-}
-
 /* $XDG_STATE_HOME/ocid/ocid-HOST.log, since homes are shared between hosts; the socket's directory
  * where there is no home. */
 static void find_log(struct start *s)
@@ -138,7 +125,7 @@ static void find_log(struct start *s)
     else
         snprintf(dir, sizeof dir, "%s/.local/state/ocid", home && *home == '/' ? home : "/");
     gethostname(host, sizeof host - 1);
-    if (make_dirs(dir) || access(dir, W_OK))
+    if (ctl_make_dirs(dir, 0700) || access(dir, W_OK))
         snprintf(dir, sizeof dir, "%.*s", (int)(slash - s->socket), s->socket);
     for (char *c = host; *c; c++)
         if (*c == '/')

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/ctl.h"
@@ -217,4 +218,28 @@ const char *ctl_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+bool ctl_is_dir(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* mkdir() of what is there may fail for many reasons: a read-only parent, say. */
+static int make_dir(const char *path, unsigned mode)
+{
+    return mkdir(path, mode) && errno != EEXIST && !ctl_is_dir(path) ? errno : 0;
+}
+
+int ctl_make_dirs(char *path, unsigned mode)
+{
+    int sys = 0;
+    for (char *at = path + 1; *at && !sys; at++)
+        if (*at == '/') {
+            *at = 0;
+            sys = make_dir(path, mode);
+            *at = '/';
+        }
+    return sys ? sys : make_dir(path, mode);
 }

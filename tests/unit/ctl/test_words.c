@@ -4,6 +4,8 @@
  */
 #include "kit.h"
 
+#include <errno.h>
+
 #include "ctl/ctl.h"
 
 static const struct {
@@ -82,12 +84,30 @@ static void test_absolute_paths(void **state)
     assert_string_equal(ctl_base("/a/"), "");
 }
 
+static void test_directories_are_made(void **state)
+{
+    char dir[64] = "/tmp/ocid-words-XXXXXX", path[128];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a/b/c", dir);
+    assert_int_equal(ctl_make_dirs(path, 0700), 0);
+    assert_int_equal(ctl_make_dirs(path, 0700), 0);
+    assert_true(ctl_is_dir(path));
+    snprintf(path, sizeof path, "%s/file", dir);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    assert_false(ctl_is_dir(path));
+    strcat(path, "/below");
+    assert_int_equal(ctl_make_dirs(path, 0700), ENOTDIR);
+    kit_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_say_what_which_and_why),
         cmocka_unit_test(test_detached_says_how_to_follow),
         cmocka_unit_test(test_absolute_paths),
+        cmocka_unit_test(test_directories_are_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
