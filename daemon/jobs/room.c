@@ -22,6 +22,8 @@ enum {
     READY_BULK_AHEAD = 4,      /* large files open and waiting to send */
     BULK_REQUEST_KIB = 700,    /* buffers of curl and TLS of one large request */
     FIRST_LIMIT = 32,
+    BULK_SHARE = 8,
+    BULK_LEAST = 4,
     GRACE_AGAIN_MS = 500,      /* what was begun since is cancelled, too */
     BULK_TURN = 8,             /* of so many grants one is for bulk, however many small jobs wait */
 };
@@ -76,13 +78,15 @@ static void start_some(struct room *r)
     }
 }
 
-/* Large requests leave an eighth of the connections alone, and fit into the memory allowed. */
+/* Large requests take an eighth of the connections, four at least: a few fill a link, and more only
+ * push each other's buffers out of the cache. They fit into the memory allowed. */
 static unsigned bulk_limit(const struct room *r)
 {
-    unsigned limit = (unsigned)r->limit, most;
-    most = r->config->transfer_memory_mib * 1024 / BULK_REQUEST_KIB;
-    limit -= limit >= 8 ? limit / 8 : limit >= 2 ? 1 : 0;
-    return limit < most ? limit : most ? most : 1;
+    unsigned limit = (unsigned)r->limit / BULK_SHARE;
+    unsigned most = r->config->transfer_memory_mib * 1024 / BULK_REQUEST_KIB;
+    limit = limit < BULK_LEAST ? BULK_LEAST : limit;
+    limit = limit < most ? limit : most;
+    return limit ? limit : 1;
 }
 
 static struct job *next_ready(struct room *r, enum sched_queue *ret)

@@ -476,6 +476,16 @@ int run_work_end(struct run *u)
     return 0;
 }
 
+void run_go_on(struct run *u, const struct oc_err *err)
+{
+    if (!run_work_end(u))
+        return;
+    if (err->code)
+        run_fail(u, err);
+    else
+        run_ready(u);
+}
+
 int run_grant(struct run *u)
 {
     uint64_t before = u->n_requests;

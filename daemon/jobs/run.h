@@ -126,6 +126,9 @@ void run_request_drop(struct run_request *q);
 void run_work_begin(struct run *u);
 int run_work_end(struct run *u);
 
+/* The same, and the run goes on: ready for requests (err->code 0), or as the error's rule says. */
+void run_go_on(struct run *u, const struct oc_err *err);
+
 /* Where the job's object is; borrows from *names, the account and the run. */
 struct run_names {
     char namespace[257], bucket[257], object[1025];

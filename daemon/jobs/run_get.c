@@ -224,12 +224,7 @@ static void on_file(struct file_task *t)
     }
     file_task_free(t);
     step_end(u, STEP_OPEN, err.code ? STEP_AGAIN : STEP_OK);
-    if (!run_work_end(u))
-        return;
-    if (err.code)
-        run_fail(u, &err);
-    else
-        run_ready(u);
+    run_go_on(u, &err);
 }
 
 /* 1: it is open already. */
@@ -306,12 +301,7 @@ static void on_published(struct file_task *t)
     step_end(u, STEP_PUBLISH, err.code ? STEP_AGAIN : STEP_OK);
     if (!err.code) /* the part file is the destination now */
         u->published = 1;
-    if (!run_work_end(u))
-        return;
-    if (err.code)
-        run_fail(u, &err);
-    else
-        run_ready(u);
+    run_go_on(u, &err);
 }
 
 /* All parts are there: their sums combine to the object's, unless MD5 has proven it already. */
@@ -364,12 +354,7 @@ static void on_saved(struct room_op *o)
     struct run *u = o->arg;
     struct oc_err err = o->op.err;
     step_end(u, STEP_SAVE, err.code ? STEP_AGAIN : STEP_OK);
-    if (!run_work_end(u))
-        return;
-    if (err.code)
-        run_retry(u, &err);
-    else
-        run_ready(u);
+    run_go_on(u, &err);
 }
 
 /* The row of the transfer. What the first answer said of the whole is in its cursor. */

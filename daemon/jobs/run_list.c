@@ -535,12 +535,7 @@ static void on_file(struct file_task *t)
         l->opened = 1;
     }
     file_task_free(t);
-    if (!run_work_end(u))
-        return;
-    if (err.code)
-        run_fail(u, &err);
-    else
-        run_ready(u);
+    run_go_on(u, &err);
 }
 
 static void open_file(struct run *u)

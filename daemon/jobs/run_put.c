@@ -112,12 +112,7 @@ static void on_parts(struct room_op *o)
                       ocp_str_copy(part->etag, etag, sizeof etag), part->crc32c);
     }
     struct oc_err err = o->op.err;
-    if (!run_work_end(u))
-        return;
-    if (err.code)
-        run_fail(u, &err);
-    else
-        run_ready(u);
+    run_go_on(u, &err);
 }
 
 /* Goes on from the row of an earlier life. 1: the plan was resumed and its parts are being read. */
@@ -372,12 +367,7 @@ static void on_saved(struct room_op *o)
     struct xfer_step s = {.kind = STEP_SAVE};
     xfer_put_end(p->plan, &s, o->op.err.code ? STEP_AGAIN : STEP_OK, NULL, 0);
     struct oc_err err = o->op.err;
-    if (!run_work_end(u))
-        return;
-    if (err.code)
-        run_retry(u, &err);
-    else
-        run_ready(u);
+    run_go_on(u, &err);
 }
 
 /* The row of the transfer: its phase and, once there is one, the upload's id. */
@@ -411,12 +401,7 @@ static void on_checked(struct file_task *t)
     struct oc_err err = t->err;
     file_task_free(t);
     xfer_put_end(p->plan, &s, err.code ? STEP_FATAL : STEP_OK, NULL, 0);
-    if (!run_work_end(u))
-        return;
-    if (err.code)
-        run_fail(u, &err);
-    else
-        run_ready(u);
+    run_go_on(u, &err);
 }
 
 static void check(struct run *u)
