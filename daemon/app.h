@@ -11,8 +11,8 @@
 #include "proto/err.h"
 
 struct app_options {
-    const char *config; /* path; NULL: the default place */
-    int system;         /* system mode's paths */
+    const char *config;    /* path; NULL: the default place */
+    int system;            /* system mode's paths */
     struct config *loaded; /* a reference, taken over */
 };
 

@@ -37,10 +37,10 @@ static void write_state(struct room *r, struct job *j)
     if (!j->durable)
         return;
     struct room_op *o = room_op_new(r, STORE_STATE, on_state_written, NULL);
-    o->row = (struct store_job){
-        .id = j->id,
-        .state = j->state == OCP_ENUM_state_paused ? OCP_ENUM_state_paused : OCP_ENUM_state_queued,
-        .sealed = j->tally && j->tally->sealed};
+    o->row = (struct store_job){.id = j->id,
+                                .state = j->state == OCP_ENUM_state_paused ? OCP_ENUM_state_paused
+                                                                           : OCP_ENUM_state_queued,
+                                .sealed = j->tally && j->tally->sealed};
     o->op.id = j->id;
     o->op.jobs = &o->row;
     o->op.n = 1;

@@ -48,12 +48,12 @@ void book_fini(struct book *b)
     }
     free(b->pages);
     struct book_key *k, *next_key;
-    HASH_ITER(hh, b->keys, k, next_key) {
+    HASH_ITER (hh, b->keys, k, next_key) {
         HASH_DEL(b->keys, k);
         free(k);
     }
     struct book_after *a, *next_after;
-    HASH_ITER(hh, b->after, a, next_after) {
+    HASH_ITER (hh, b->after, a, next_after) {
         HASH_DEL(b->after, a);
         free(a->ids);
         free(a);

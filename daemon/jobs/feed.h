@@ -39,7 +39,7 @@ struct poll {
     uint32_t n_ids;
     uv_timer_t timer;
     struct life life;
-    int (*ready)(struct poll *p);  /* something is there to tell */
+    int (*ready)(struct poll *p);   /* something is there to tell */
     void (*answer)(struct poll *p); /* a change, or the time is over */
 };
 

@@ -189,7 +189,8 @@ static void part(struct file_task *t)
     if (dir < 0)
         return;
     if (!t->overwrite && !fstatat(dir, base_of(t->dest), &st, AT_SYMLINK_NOFOLLOW)) {
-        fail_errno(t, OCID_E_EXISTS, 0, "it exists already (say --overwrite to replace it):", t->dest);
+        fail_errno(t, OCID_E_EXISTS, 0,
+                   "it exists already (say --overwrite to replace it):", t->dest);
         close(dir);
         return;
     }
@@ -408,7 +409,8 @@ static void done(struct work *w)
     t->done(t);
 }
 
-struct file_task *file_task_new(enum file_verb verb, void (*on_done)(struct file_task *t), void *arg)
+struct file_task *file_task_new(enum file_verb verb, void (*on_done)(struct file_task *t),
+                                void *arg)
 {
     struct file_task *t = OC_NEW(struct file_task);
     t->work.run = run;

@@ -33,14 +33,14 @@ struct job {
     struct run *run;         /* while it is at work or waits for a retry, else NULL */
     struct tally *tally;     /* sets and pulls only */
     struct job_timer *timer; /* its own time limit; NULL: none */
-    char *spec, *outcome;    /* packed messages job and outcome; outcome NULL: nothing to tell yet */
+    char *spec, *outcome; /* packed messages job and outcome; outcome NULL: nothing to tell yet */
     uint32_t spec_len, outcome_len;
     uint32_t uid;
     uint32_t n_after; /* predecessors that have not ended */
     int64_t created_at, ended_at;
     uint64_t bytes; /* size as far as known: what it costs its sharer */
     uint32_t tries;
-    int pipe_fd;  /* the client's pipe, -1: none; closed with the job's end */
+    int pipe_fd; /* the client's pipe, -1: none; closed with the job's end */
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
     uint8_t restored; /* an earlier run may have done more than the row says */

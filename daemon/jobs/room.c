@@ -18,14 +18,14 @@
 #include "jobs/run.h"
 
 enum {
-    READY_AHEAD = 32,          /* small jobs read and summed before their connection is free */
-    READY_BULK_AHEAD = 4,      /* large files open and waiting to send */
-    BULK_REQUEST_KIB = 700,    /* buffers of curl and TLS of one large request */
+    READY_AHEAD = 32,       /* small jobs read and summed before their connection is free */
+    READY_BULK_AHEAD = 4,   /* large files open and waiting to send */
+    BULK_REQUEST_KIB = 700, /* buffers of curl and TLS of one large request */
     FIRST_LIMIT = 32,
     BULK_SHARE = 8,
     BULK_LEAST = 4,
-    GRACE_AGAIN_MS = 500,      /* what was begun since is cancelled, too */
-    BULK_TURN = 8,             /* of so many grants one is for bulk, however many small jobs wait */
+    GRACE_AGAIN_MS = 500, /* what was begun since is cancelled, too */
+    BULK_TURN = 8,        /* of so many grants one is for bulk, however many small jobs wait */
 };
 
 static void pump(struct deferred *d);
@@ -196,8 +196,7 @@ void room_keys_changed(struct room *r)
     accounts_forget(&r->accounts);
     DL_FOREACH_SAFE(r->runs, u, next)
     {
-        if (u->stopping || u->job->why == OCP_ENUM_why_locked ||
-            u->job->why == OCP_ENUM_why_login)
+        if (u->stopping || u->job->why == OCP_ENUM_why_locked || u->job->why == OCP_ENUM_why_login)
             run_kick(u);
     }
 }

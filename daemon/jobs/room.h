@@ -37,21 +37,25 @@ struct room {
     struct deferred pump; /* grants what can be granted, once a turn */
     struct run *runs;     /* all of them, for shutdown and reload */
     unsigned n_runs;
-    unsigned n_ops;   /* store operations and submits that are still to come back */
+    unsigned n_ops; /* store operations and submits that are still to come back */
     unsigned in_flight, bulk_in_flight; /* requests of runs */
     unsigned n_starting[2];             /* runs made but not yet sending: express, bulk */
     double limit;                       /* of requests in flight: shrinks when throttled */
     uint64_t shrunk_at;
     unsigned turn;
     int reloading_keys, pruning;
-    uv_timer_t grace;                 /* while stopping */
-    struct job_timer *timers;         /* of jobs with a time limit */
-    struct { uv_timer_t timer; int open; struct room_op *first; } again; /* verdicts a full disk refused */
+    uv_timer_t grace;         /* while stopping */
+    struct job_timer *timers; /* of jobs with a time limit */
+    struct {
+        uv_timer_t timer;
+        int open;
+        struct room_op *first;
+    } again; /* verdicts a full disk refused */
     struct {
         uv_timer_t timer;
         int open;
         struct mail_list ops;
-    } linger; /* verdicts that wait for company */
+    } linger;            /* verdicts that wait for company */
     struct saved *saved; /* transfers read back at the start, until their run takes them */
     int stopping;
     void (*idle)(void *arg); /* stopping, and nothing is at work any more */

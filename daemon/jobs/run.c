@@ -85,8 +85,8 @@ static void describe(struct run *u)
         return;
     }
     oc_text_escape(s->object.p, s->object.n, object, sizeof object);
-    snprintf(u->what, sizeof u->what, "object '%.*s/%s'", (int)(s->bucket.n > 48 ? 48 : s->bucket.n),
-             s->bucket.p, object);
+    snprintf(u->what, sizeof u->what, "object '%.*s/%s'",
+             (int)(s->bucket.n > 48 ? 48 : s->bucket.n), s->bucket.p, object);
 }
 
 static void on_timer(uv_timer_t *t)
@@ -298,8 +298,9 @@ void run_retry(struct run *u, const struct oc_err *err)
     }
     if (!u->stopping)
         job_note(u->job, err);
-    uint64_t delay = backoff_ms(u->attempt, RETRY_BASE_MS, 1000ull * r->config->network_retry_cap_seconds,
-                                1000ull * err->retry_after, clock_random());
+    uint64_t delay =
+        backoff_ms(u->attempt, RETRY_BASE_MS, 1000ull * r->config->network_retry_cap_seconds,
+                   1000ull * err->retry_after, clock_random());
     wait_for(u, err->code == OCID_E_NETWORK ? OCP_ENUM_why_network : OCP_ENUM_why_retry,
              delay ? delay : 1);
 }
@@ -367,8 +368,8 @@ void run_ready(struct run *u)
     }
     if (u->job->in_lane || u->retry_at)
         return;
-    sched_add(&u->room->sched, u->job,
-              sched_is_bulk(u->job) ? READY_BULK : READY_EXPRESS, u->n_requests > 0);
+    sched_add(&u->room->sched, u->job, sched_is_bulk(u->job) ? READY_BULK : READY_EXPRESS,
+              u->n_requests > 0);
     room_pump(u->room);
 }
 

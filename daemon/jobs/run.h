@@ -76,11 +76,11 @@ struct run {
     unsigned n_sent_lost;        /* requests whose answer did not come */
     struct oc_err last;          /* of the last request that failed */
     void *free_late;             /* freed with the run: memory under a closing handle */
-    int stopping;          /* nothing new is begun */
-    int cleaning;          /* what ops->clean() began is under way */
+    int stopping;                /* nothing new is begun */
+    int cleaning;                /* what ops->clean() began is under way */
     struct oc_err verdict; /* stopping: with which error the job ends; code 0: it goes on later */
     int has_verdict;
-    int published; /* get: the destination's name shows the object */
+    int published;       /* get: the destination's name shows the object */
     enum ocp_state park; /* stopping without verdict: the state it goes to: queued or paused */
 };
 

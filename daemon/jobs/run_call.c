@@ -70,7 +70,8 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
         q->x.base = u->account->at->identity.base;
         q->x.what = "the user of the profile";
         if (!u->account->user[0])
-            return oc_fail(err, OCID_E_CONFIG, 0, "profile '%s' names no user: whoami has nobody to ask for",
+            return oc_fail(err, OCID_E_CONFIG, 0,
+                           "profile '%s' names no user: whoami has nobody to ask for",
                            u->account->profile);
         return oci_call_user(u->account->at->identity.host, u->account->user, &q->x.call, err);
     default:
@@ -153,8 +154,7 @@ static int read_user(struct run *u, struct run_request *q, struct result *res, s
     return 0;
 }
 
-static int read_answer(struct run *u, struct run_request *q, struct result *res,
-                       struct oc_err *err)
+static int read_answer(struct run *u, struct run_request *q, struct result *res, struct oc_err *err)
 {
     char ns[257];
     switch (u->job->kind) {

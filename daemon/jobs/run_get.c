@@ -254,7 +254,10 @@ static void on_sum(struct file_task *t)
                 u->what, md5, g->content_md5);
     if (agrees)
         g->verified = OCP_ENUM_verified_md5;
-    step_end(u, STEP_VERIFY, agrees ? STEP_OK : err.code == OCID_E_CHECKSUM ? STEP_CHANGED : STEP_AGAIN);
+    step_end(u, STEP_VERIFY,
+             agrees                        ? STEP_OK
+             : err.code == OCID_E_CHECKSUM ? STEP_CHANGED
+                                           : STEP_AGAIN);
     if (!run_work_end(u))
         return;
     if (agrees)
@@ -398,12 +401,11 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
         .ranged = !piping || g->piped,
         .first = q->step.offset,
         .last = piping ? UINT64_MAX : q->step.offset + q->step.length - 1,
-        .if_match = g->etag[0]            ? g->etag
+        .if_match = g->etag[0]           ? g->etag
                     : u->spec.if_match.n ? ocp_str_copy(u->spec.if_match, match, sizeof match)
                                          : NULL,
-        .version_id = u->spec.version_id.n
-                          ? ocp_str_copy(u->spec.version_id, version, sizeof version)
-                          : NULL,
+        .version_id =
+            u->spec.version_id.n ? ocp_str_copy(u->spec.version_id, version, sizeof version) : NULL,
     };
     q->x.ranged = o.ranged;
     q->x.sums = u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF
@@ -660,8 +662,8 @@ static void pipe_answered(struct run *u, struct run_request *q, int ok)
     struct oc_err err = q->x.err;
     if (!g->piped && (ok || q->x.bytes_moved))
         learn(u, q, 0);
-    g->piped_crc32c = g->piped ? oci_crc32c_combine(g->piped_crc32c, q->x.crc32c, q->x.bytes_moved)
-                               : q->x.crc32c;
+    g->piped_crc32c =
+        g->piped ? oci_crc32c_combine(g->piped_crc32c, q->x.crc32c, q->x.bytes_moved) : q->x.crc32c;
     g->piped += q->x.bytes_moved;
     if (u->stopping)
         return;

@@ -29,10 +29,10 @@ enum goes_to { TO_PIPE, TO_FILE, TO_MEMBERS };
 
 struct list {
     enum goes_to to;
-    char *cursor;        /* start of the next page, NULL: the first */
-    char *next;          /* pull: behind the page whose members are on their way to disk */
+    char *cursor; /* start of the next page, NULL: the first */
+    char *next;   /* pull: behind the page whose members are on their way to disk */
     uint64_t n_rows;
-    int last;            /* the page in hand is the last one */
+    int last; /* the page in hand is the last one */
     char last_prefix[1025];
     struct xfer_file *file;
     char *part_path;
@@ -134,8 +134,8 @@ static void add_member(struct page_task *t, const struct oci_object *o)
     char path[4097];
     struct ocp_job job = t->member;
     size_t n = strlen(o->name);
-    const char *bad = n > OBJECT_NAME_MAX ? "it is longer than 1024 bytes"
-                                          : member_path(t, o->name, path);
+    const char *bad =
+        n > OBJECT_NAME_MAX ? "it is longer than 1024 bytes" : member_path(t, o->name, path);
     OCP_SET(&job, job, kind, OCP_ENUM_kind_get);
     OCP_SET(&job, job, object, ocp_str(n > OBJECT_NAME_MAX ? "" : o->name));
     OCP_SET(&job, job, size, o->size);
@@ -455,7 +455,9 @@ static void submit_page(struct run *u, struct run_request *q)
     q->x.reply_body = NULL;
     if (q->x.reply.opc_next_page)
         t->page_token = oc_strdup(q->x.reply.opc_next_page);
-    t->start = l->cursor ? oc_strdup(l->cursor) : s->start.n ? oc_strndup(s->start.p, s->start.n) : NULL;
+    t->start = l->cursor    ? oc_strdup(l->cursor)
+               : s->start.n ? oc_strndup(s->start.p, s->start.n)
+                            : NULL;
     t->left = s->limit ? s->limit - l->n_rows : UINT64_MAX;
     memcpy(t->last_prefix, l->last_prefix, sizeof t->last_prefix);
     oc_buf_init(&t->rows, 64 << 20);
@@ -483,8 +485,9 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
                                 &q->x.call, err);
     struct oci_list_options o = {
         .prefix = names.object[0] ? names.object : NULL,
-        .start = l->cursor ? l->cursor : s->start.n ? ocp_str_copy(s->start, start, sizeof start)
-                                                    : NULL,
+        .start = l->cursor    ? l->cursor
+                 : s->start.n ? ocp_str_copy(s->start, start, sizeof start)
+                              : NULL,
         .end = s->end.n ? ocp_str_copy(s->end, end, sizeof end) : NULL,
         .delimiter = s->delimiter.n ? "/" : NULL,
         .fields = l->to == TO_MEMBERS ? "name,size"

@@ -95,8 +95,8 @@ static void limits_of(const struct run *u, struct put_limits *ret)
 {
     const struct config *c = u->room->config;
     ret->threshold = (uint64_t)c->transfer_multipart_threshold_mib << 20;
-    ret->part_bytes = u->spec.part_bytes ? u->spec.part_bytes
-                                         : (uint64_t)c->transfer_part_mib << 20;
+    ret->part_bytes =
+        u->spec.part_bytes ? u->spec.part_bytes : (uint64_t)c->transfer_part_mib << 20;
     if (u->spec.part_bytes && u->spec.part_bytes < ret->threshold)
         ret->threshold = u->spec.part_bytes;
 }
@@ -127,7 +127,8 @@ static int resume(struct run *u)
     int rc = xfer_put_resume(s->row.total, s->row.phase, s->row.part_bytes, p->upload_id[0] != 0,
                              &p->plan, &err);
     if (!rc && !u->stopping && s->row.total != p->identity.size)
-        rc = oc_fail(&err, OCID_E_SOURCE_CHANGED, 0, "the source has changed: its size is not what it was");
+        rc = oc_fail(&err, OCID_E_SOURCE_CHANGED, 0,
+                     "the source has changed: its size is not what it was");
     room_saved_free(s);
     if (rc) {
         run_fail(u, &err);
@@ -302,11 +303,10 @@ static int build_commit(struct run *u, struct run_request *q, const struct oci_w
     struct oci_part_etag *parts = oc_new(f.n_parts, sizeof *parts);
     for (uint32_t i = 0; i < f.n_parts; i++)
         parts[i] = (struct oci_part_etag){i + 1, xfer_put_etag(p->plan, i + 1, NULL)};
-    int rc = oci_call_upload_commit(w, p->upload_id, parts, f.n_parts,
-                                    u->spec.if_match.n
-                                        ? ocp_str_copy(u->spec.if_match, match, sizeof match)
-                                        : NULL,
-                                    u->spec.if_absent, &q->x.call, err);
+    int rc = oci_call_upload_commit(
+        w, p->upload_id, parts, f.n_parts,
+        u->spec.if_match.n ? ocp_str_copy(u->spec.if_match, match, sizeof match) : NULL,
+        u->spec.if_absent, &q->x.call, err);
     free(parts);
     q->x.if_absent = u->spec.if_absent;
     return rc;

@@ -23,7 +23,7 @@ struct sharer {
     struct sharer *next; /* all sharers */
     uint32_t uid;
     char label[65];
-    unsigned n_jobs;                        /* that refer to it */
+    unsigned n_jobs;                     /* that refer to it */
     uint64_t n_in[OCP_ENUM_state_COUNT]; /* of these, by state */
     struct {
         struct lane lanes[SCHED_PRIORITIES];

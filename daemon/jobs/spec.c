@@ -45,9 +45,9 @@ static int path_check(const char *field, struct ocp_str path, struct oc_err *err
     if (!path.n)
         return 0;
     if (path.p[0] != '/')
-        return oc_fail(err, OCID_E_INVALID, 0,
-                       "'%s' must be an absolute path: the daemon has a working directory of its own",
-                       field);
+        return oc_fail(
+            err, OCID_E_INVALID, 0,
+            "'%s' must be an absolute path: the daemon has a working directory of its own", field);
     if (memchr(path.p, 0, path.n))
         return oc_fail(err, OCID_E_INVALID, 0, "'%s' has a NUL byte", field);
     if (path.p[path.n - 1] == '/' && strcmp(field, "dest"))
@@ -86,7 +86,8 @@ static int fd_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
         return oc_fail(err, OCID_E_INVALID, 0, "'spool' copies a descriptor: leave 'source' out");
     if ((j->kind == OCP_ENUM_kind_get || j->kind == OCP_ENUM_kind_list) &&
         !j->dest.n == !OCP_HAS(j, job, fd))
-        return oc_fail(err, OCID_E_INVALID, 0, "a %s needs either 'dest' or a pipe ('fd') to write to",
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "a %s needs either 'dest' or a pipe ('fd') to write to",
                        ocp_enum_name(&ocp_enum_kind, j->kind));
     return 0;
 }

@@ -32,7 +32,7 @@ struct batch {
         int fd;
         char *path;
         struct file_identity identity;
-    } *spools; /* one a job; path NULL: nothing to spool */
+    } * spools; /* one a job; path NULL: nothing to spool */
     unsigned n_spooling;
     uint32_t n;
     struct job **jobs; /* NULL where an idempotency key named an older one */
@@ -404,7 +404,8 @@ void room_submit(struct room *r, const struct submit_ask *ask, const struct ocp_
         oc_fail(&b->err, OCID_E_STOPPING, 0, "the daemon is stopping: try again when it is back");
     for (uint32_t i = 0; i < b->n && !b->err.code; i++) {
         if (ocp_next_sub(&ocp_desc_job, jobs, &it, &spec, &raw, &b->err) < 0 ||
-            spec_size_check(raw.n, &b->err) || spec_check(&spec, ask->n_fds, &b->err) || claim_fd(b, i, &spec, ask)) {
+            spec_size_check(raw.n, &b->err) || spec_check(&spec, ask->n_fds, &b->err) ||
+            claim_fd(b, i, &spec, ask)) {
             b->index = i;
             break;
         }
@@ -450,8 +451,8 @@ void room_add_members(struct room *r, struct job *set, const struct oc_buf *jobs
     b->list = (struct ocp_span){b->packed, (uint32_t)jobs->len, n};
     b->op = room_op_new(r, STORE_XFER, NULL, NULL);
     b->op->text[0] = oc_strdup(cursor ? cursor : "");
-    b->op->op.xfer = (struct store_xfer){
-        .job = set->id, .phase = !cursor, .cursor = ocp_str(b->op->text[0])};
+    b->op->op.xfer =
+        (struct store_xfer){.job = set->id, .phase = !cursor, .cursor = ocp_str(b->op->text[0])};
     if (!n) { /* an empty page: its cursor alone */
         room_op_post(b->op);
         b->op = NULL;

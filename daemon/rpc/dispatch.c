@@ -10,18 +10,12 @@
 
 static void (*const handlers[OCP_METHOD_COUNT])(struct session *s, const struct ticket *t,
                                                 const void *msg) = {
-    [OCP_METHOD_hello] = on_hello,
-    [OCP_METHOD_job_submit] = on_submit,
-    [OCP_METHOD_job_status] = on_status,
-    [OCP_METHOD_job_list] = on_list,
-    [OCP_METHOD_job_cancel] = on_act,
-    [OCP_METHOD_job_pause] = on_act,
-    [OCP_METHOD_job_resume] = on_act,
-    [OCP_METHOD_job_retry] = on_act,
-    [OCP_METHOD_job_seal] = on_act,
-    [OCP_METHOD_daemon_stats] = on_stats,
-    [OCP_METHOD_daemon_reload] = on_reload,
-    [OCP_METHOD_vault_unlock] = on_unlock,
+    [OCP_METHOD_hello] = on_hello,          [OCP_METHOD_job_submit] = on_submit,
+    [OCP_METHOD_job_status] = on_status,    [OCP_METHOD_job_list] = on_list,
+    [OCP_METHOD_job_cancel] = on_act,       [OCP_METHOD_job_pause] = on_act,
+    [OCP_METHOD_job_resume] = on_act,       [OCP_METHOD_job_retry] = on_act,
+    [OCP_METHOD_job_seal] = on_act,         [OCP_METHOD_daemon_stats] = on_stats,
+    [OCP_METHOD_daemon_reload] = on_reload, [OCP_METHOD_vault_unlock] = on_unlock,
     [OCP_METHOD_vault_lock] = on_lock,
 };
 

@@ -45,9 +45,10 @@ enum { PROFILES_SHOWN = 64 };
 
 static const char *key_word(const struct vault_facts *f)
 {
-    static const char *const words[] = {
-        [WIRE_KEY_OK] = "ok", [WIRE_KEY_LOCKED] = "locked", [WIRE_KEY_ABSENT] = "absent",
-        [WIRE_KEY_BAD] = "bad"};
+    static const char *const words[] = {[WIRE_KEY_OK] = "ok",
+                                        [WIRE_KEY_LOCKED] = "locked",
+                                        [WIRE_KEY_ABSENT] = "absent",
+                                        [WIRE_KEY_BAD] = "bad"};
     return f ? words[f->key] : "not asked for yet";
 }
 

@@ -278,8 +278,7 @@ void on_status(struct session *s, const struct ticket *t, const void *msg)
     f->limit = m->limit;
     f->poll.uid = s->uid;
     f->poll.set = m->set;
-    f->poll.since =
-        OCP_HAS(m, status_ask, epoch) && m->epoch != f->room->feed.epoch ? 0 : m->since;
+    f->poll.since = OCP_HAS(m, status_ask, epoch) && m->epoch != f->room->feed.epoch ? 0 : m->since;
     f->poll.ready = follow_ready;
     f->poll.answer = follow_answer;
     if (OCP_HAS(m, status_ask, ids)) {
@@ -317,7 +316,8 @@ static void list_memory(const struct listing *l, uint64_t cursor)
     const struct book *b = &l->room->book;
     unsigned looked = 0;
     answer_init(&a, l->limit, OCP_MAX_JOBS);
-    for (struct job *j = book_before(b, cursor ? cursor : UINT64_MAX); j; j = book_before(b, j->id)) {
+    for (struct job *j = book_before(b, cursor ? cursor : UINT64_MAX); j;
+         j = book_before(b, j->id)) {
         int fits = j->uid == l->uid && j->state == l->state &&
                    (l->set ? j->set && j->set->id == l->set : !j->set);
         if ((fits && !has_room(&a)) || ++looked > LIST_SCAN) {
@@ -371,8 +371,7 @@ void on_list(struct session *s, const struct ticket *t, const void *msg)
         list_memory(&l, m->cursor);
         return;
     }
-    struct room_op *o =
-        room_op_new(l.room, STORE_READ_PAGE, on_page, oc_memdup(&l, sizeof l));
+    struct room_op *o = room_op_new(l.room, STORE_READ_PAGE, on_page, oc_memdup(&l, sizeof l));
     o->op.page.uid = l.uid;
     o->op.page.state = l.state;
     o->op.page.set = l.set;

@@ -172,8 +172,8 @@ static int take_fds(struct session *s, struct msghdr *msg, struct oc_err *err)
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
             if (s->n_fds == OCP_MAX_FDS) {
                 close(fd);
-                rc = oc_fail(err, OCID_E_TOO_LARGE, 0, "more than %d descriptors came with a message",
-                             OCP_MAX_FDS);
+                rc = oc_fail(err, OCID_E_TOO_LARGE, 0,
+                             "more than %d descriptors came with a message", OCP_MAX_FDS);
                 continue;
             }
             s->fds[s->n_fds++] = fd;
