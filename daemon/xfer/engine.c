@@ -214,16 +214,17 @@ static void on_notes(void *owner, struct mail_list *batch)
     take_notes(owner, batch);
 }
 
+/* What was said before them counts for them, but none is started here: the note that closes may be
+ * among those, and it ends whatever is queued. */
 static void on_requests(void *owner, struct mail_list *batch)
 {
     struct engine *e = owner;
     struct mail_list notes;
-    mailbox_poll(&e->notes, &notes); /* what was said before them counts for them */
-    take_notes(e, &notes);
     for (struct mail *m; (m = mail_list_pop(batch));)
         xfer_job_new(e, OC_OWNER(m, struct xfer_request, mail));
     cancel_marked(e->queued); /* whose note came before them */
-    engine_pump(e);
+    mailbox_poll(&e->notes, &notes);
+    take_notes(e, &notes);
 }
 
 /* ---- the end ---- */
@@ -288,6 +289,15 @@ void engine_try_shut(struct engine *e)
 
 /* ---- the beginning ---- */
 
+/* The thread and the mailbox of results each hold the engine: a thread that hangs in a file system
+ * outlives engine_close(). */
+static void engine_drop(void *arg)
+{
+    struct engine *e = arg;
+    if (atomic_fetch_sub(&e->n_holders, 1) == 1)
+        free(e);
+}
+
 /* SCHED_BATCH: a thread that is woken by each packet would push the signer off its core each time;
  * so it finds several events when its turn comes. Needs no privilege, and may fail. */
 static void *thread_main(void *arg)
@@ -301,6 +311,7 @@ static void *thread_main(void *arg)
         uv_print_all_handles(&e->loop, stderr);
         assert(!"a handle of the transfer thread is still open");
     }
+    engine_drop(e);
     return NULL;
 }
 
@@ -337,11 +348,6 @@ static void on_results(void *owner, struct mail_list *batch)
         e->on_done(OC_OWNER(m, struct xfer_request, mail), e->arg);
 }
 
-static void engine_free(void *owner)
-{
-    free(owner);
-}
-
 static void init_curl(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -369,7 +375,7 @@ static int open_loop(struct engine *e, struct oc_err *err)
     if (e->pipes_fd < 0)
         rc = -errno;
     if (rc == 0 && (rc = mailbox_open(&e->results, e->control, on_results, e)) == 0) {
-        e->results.on_closed = engine_free;
+        e->results.on_closed = engine_drop;
         return 0;
     }
     if (e->pipes_fd >= 0)
@@ -383,6 +389,7 @@ int engine_open(uv_loop_t *control, const struct engine_options *opt,
                 struct oc_err *err)
 {
     struct engine *e = OC_NEW(struct engine);
+    atomic_init(&e->n_holders, 2);
     e->control = control;
     e->on_done = on_done;
     e->arg = arg;
@@ -512,13 +519,10 @@ void engine_close(struct engine *e)
     file_set_closer(NULL);
     engine_flush(e);
     mailbox_post(&e->notes, &note_new(NOTE_CLOSE)->mail);
-    int joined = thread_join(e);
-    if (!joined)
+    if (!thread_join(e))
         log_warn("a file system does not answer: left its reads and writes behind");
     struct mail_list last;
     mailbox_poll(&e->results, &last);
     on_results(e, &last);
-    if (!joined)
-        e->results.on_closed = NULL; /* the thread still has it */
     mailbox_close(&e->results);
 }

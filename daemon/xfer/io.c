@@ -196,6 +196,8 @@ static int sum_full(struct body_io *io)
 static void io_run(struct work *w)
 {
     struct body_io *io = OC_OWNER(w, struct body_io, work);
+    if (OC_FAULT("xfer.hang"))
+        sleep(3);
     if (OC_FAULT("xfer.pool")) {
         io->sys = EIO;
         return;

@@ -447,6 +447,17 @@ static enum oci_net net_of(CURL *easy, CURLcode rc)
     return OCI_NET_PROTOCOL;
 }
 
+/* "Connection refused" says more than that it could not connect. */
+static const char *detail_of(const struct lane *l, CURLcode rc)
+{
+    long sys = 0;
+    if (rc == CURLE_COULDNT_CONNECT)
+        curl_easy_getinfo(l->easy, CURLINFO_OS_ERRNO, &sys);
+    if (sys && strerrordesc_np((int)sys))
+        return strerrordesc_np((int)sys);
+    return *l->error ? l->error : curl_easy_strerror(rc);
+}
+
 static void judge(struct xfer_job *j, enum oci_net net, const char *detail)
 {
     struct xfer_request *r = j->r;
@@ -505,9 +516,8 @@ void job_finish(struct xfer_job *j, CURLcode rc)
     if (rc == CURLE_OUT_OF_MEMORY || (int)rc == TOO_LARGE) /* libcurl's ceiling, not memory's end */
         refuse(j, "with a header line that is too long");
     enum oci_net net = rc ? net_of(l->easy, rc) : OCI_NET_OK;
-    const char *detail = *l->error ? l->error : curl_easy_strerror(rc);
     if (!r->err.code && (rc || j->to_error))
-        judge(j, net, rc ? detail : NULL);
+        judge(j, net, rc ? detail_of(l, rc) : NULL);
     else if (!r->err.code)
         check_moved(j);
     else if (r->reply.opc_request_id)
@@ -582,6 +592,9 @@ static void lane_setup(struct lane *l)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancel does not wait for the resolver */
 #endif
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);

@@ -217,6 +217,7 @@ struct engine {
     int pipes_fd;
 
     /* any thread's */
+    atomic_uint n_holders; /* engine_drop() */
     _Atomic uint64_t n_requests, bytes_up, bytes_down, n_connects;
 };
 

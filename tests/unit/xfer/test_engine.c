@@ -29,6 +29,7 @@ struct rig {
     struct kit_signer signer;
     char base[64], host[48];
     int n_done;
+    int keep_faults; /* a thread that outlives the rig may look at them */
     uv_timer_t limit;
 };
 
@@ -87,7 +88,8 @@ static void rig_close(struct rig *g)
     kit_stop(&g->server);
     uv_run(loop_uv(g->loop), UV_RUN_DEFAULT);
     loop_free(g->loop);
-    fault_init(NULL);
+    if (!g->keep_faults)
+        fault_init(NULL);
 }
 
 static void on_limit(uv_timer_t *t)
@@ -691,6 +693,7 @@ static void test_no_server(void **state)
     a.r.base = "http://127.0.0.1:1";
     run(&a);
     assert_err(&a, OCID_E_NETWORK);
+    assert_non_null(strstr(a.r.err.text, "Connection refused"));
     assert_false(a.r.sent_any);
     ask_fini(&a);
 
@@ -1077,6 +1080,15 @@ static void test_stall(void **state)
     assert_err(&a, OCID_E_NETWORK);
     assert_true(a.r.sent_any);
     ask_fini(&a);
+
+    struct xfer_file *f = pattern_file(32 * MIB, 0); /* more than any socket's queue */
+    ask_put(&a, &g, f, 0, 32 * MIB);
+    a.r.call.target = "/hang";
+    run(&a);
+    assert_err(&a, OCID_E_NETWORK);
+    assert_true(atomic_load(&a.r.bytes_moved) < 32 * MIB);
+    ask_fini(&a);
+    xfer_file_unref(f);
     rig_close(&g);
 }
 
@@ -1145,6 +1157,90 @@ static void test_full_disk(void **state)
         xfer_file_unref(f);
         rig_close(&g);
     }
+}
+
+static void test_short_write(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct ask a;
+    fault_init("xfer.write:3");
+    rig_open(&g);
+    struct xfer_file *f = xfer_file_new(temp_fd(), 0, 1);
+    ask_range(&a, &g, "/get?3000000", f, 0, 2000000);
+    run(&a);
+    assert_err(&a, OCID_E_SPACE);
+    ask_fini(&a);
+    xfer_file_unref(f);
+    rig_close(&g);
+}
+
+/* A file system that does not answer: cancels do not wait for it, neither does the end. The last
+ * test of all, since its threads go on for a while. */
+static void test_hung_file_system(void **state)
+{
+    (void)state;
+    fault_init("xfer.hang:1+");
+    for (int put = 0; put < 2; put++) {
+        struct rig g;
+        struct ask a, b;
+        rig_open(&g);
+        g.keep_faults = 1;
+        struct xfer_file *f = pattern_file(MIB, 1);
+        if (put)
+            ask_put(&a, &g, f, 0, MIB);
+        else
+            ask_range(&a, &g, "/get?3000000", f, 0, 2000000);
+        post(&a);
+        engine_flush(g.e);
+        usleep(100000);
+        assert_false(a.done);
+        engine_cancel(g.e, &a.r);
+        uint64_t from = clock_mono_ms();
+        wait_done(&g, 1);
+        assert_err(&a, OCID_E_CANCELLED);
+        ask_fini(&a);
+        ask_get(&b, &g, "/get?1"); /* others go on */
+        run(&b);
+        assert_ok(&b);
+        ask_fini(&b);
+        assert_true(clock_mono_ms() - from < 1000);
+        xfer_file_unref(f);
+        rig_close(&g);
+        assert_true(clock_mono_ms() - from < 2900);
+        sleep(3); /* the thread ends by itself, or the leak would show */
+    }
+}
+
+static void test_proxy(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct ask a;
+    char proxy[64];
+    rig_open(&g);
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", g.server.port);
+    struct engine_options o = options(&g);
+    o.proxy = proxy;
+    engine_configure(g.e, &o);
+    ask_get(&a, &g, "/get?1");
+    post(&a);
+    engine_flush(g.e);
+    while (!atomic_load(&g.server.n_hung))
+        usleep(1000);
+    assert_memory_equal(g.server.head, "CONNECT 127.0.0.1:", 18);
+    assert_null(kit_header(g.server.head, "authorization")); /* not the proxy's to see */
+    engine_cancel(g.e, &a.r);
+    wait_done(&g, 1);
+    ask_fini(&a);
+
+    o.no_proxy = "127.0.0.1";
+    engine_configure(g.e, &o);
+    ask_get(&a, &g, "/get?1");
+    run(&a);
+    assert_ok(&a);
+    ask_fini(&a);
+    rig_close(&g);
 }
 
 static void test_pool_fails(void **state)
@@ -1260,10 +1356,13 @@ int main(void)
         cmocka_unit_test(test_pause_is_no_stall),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_short_write),
         cmocka_unit_test(test_pool_fails),
+        cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_configure),
         cmocka_unit_test(test_environment_is_ignored),
         cmocka_unit_test(test_file_references),
+        cmocka_unit_test(test_hung_file_system),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
