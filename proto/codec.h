@@ -47,7 +47,8 @@ void ocp_add_u64(struct oc_buf *b, uint64_t v);
 void ocp_add_pair(struct oc_buf *b, const char *key, const char *value, size_t n);
 struct ocp_span ocp_span(const struct oc_buf *b, uint32_t count);
 
-/* Names of enum values and methods; ocp_enum_find and ocp_method_find give -1 for an unknown one. */
+/* Names of enum values and methods; ocp_enum_find and ocp_method_find give -1 for an unknown one.
+ */
 const char *ocp_enum_name(const struct ocp_enum *e, int value);
 int ocp_enum_find(const struct ocp_enum *e, const char *name, size_t n);
 const struct ocp_method *ocp_method(int id);

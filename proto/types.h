@@ -24,8 +24,18 @@ struct ocp_span {
     uint32_t n, count;
 };
 
-enum ocp_type { OCP_BOOL, OCP_U64, OCP_I64, OCP_STR, OCP_BYTES, OCP_U64S, OCP_MAP, OCP_ENUM,
-                OCP_SUB, OCP_LIST };
+enum ocp_type {
+    OCP_BOOL,
+    OCP_U64,
+    OCP_I64,
+    OCP_STR,
+    OCP_BYTES,
+    OCP_U64S,
+    OCP_MAP,
+    OCP_ENUM,
+    OCP_SUB,
+    OCP_LIST
+};
 
 struct ocp_enum {
     const char *name;
@@ -65,6 +75,7 @@ struct ocp_method {
     const char *doc;
 };
 
+/* clang-format off */
 /* Enums. */
 #define ENUM_BEGIN(e)       enum ocp_##e {
 #define ENUM_ROW(e, v, doc) OCP_ENUM_##e##_##v,
@@ -129,6 +140,8 @@ enum ocp_method_id {
 #include "proto/undef.h"
     OCP_METHOD_COUNT
 };
+
+/* clang-format on */
 
 #define OCP_HAS(s, m, field) (((s)->has >> OCP_FIELD_##m##_##field) & 1)
 #define OCP_SET(s, m, field, value)                                                                \

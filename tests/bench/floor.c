@@ -95,7 +95,8 @@ static void sign_one(uv_work_t *w)
     EVP_EncodeBlock((unsigned char *)b64, sig, (int)n);
     snprintf(r->auth, sizeof r->auth,
              "Authorization: Signature version=\"1\",keyId=\"t/u/f\",algorithm=\"rsa-sha256\","
-             "headers=\"date (request-target) host\",signature=\"%s\"", b64);
+             "headers=\"date (request-target) host\",signature=\"%s\"",
+             b64);
 }
 
 static void send_one(struct slot *r)
@@ -225,8 +226,9 @@ static int on_socket(CURL *e, curl_socket_t s, int what, void *u, void *mine)
         p->data = (void *)(long)s;
         curl_multi_assign(multi, s, p);
     }
-    uv_poll_start(p, ((what & CURL_POLL_IN) ? UV_READABLE : 0) |
-                         ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0), on_poll);
+    uv_poll_start(
+        p, ((what & CURL_POLL_IN) ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0),
+        on_poll);
     return 0;
 }
 
@@ -254,25 +256,52 @@ int main(int argc, char **argv)
     int c;
     while ((c = getopt(argc, argv, "e:a:k:m:c:n:s:f:S:u:d:r:b:o:")) != -1) {
         switch (c) {
-        case 'e': ep = optarg; break;
-        case 'a': ca = optarg; break;
+        case 'e':
+            ep = optarg;
+            break;
+        case 'a':
+            ca = optarg;
+            break;
         case 'k': {
             FILE *f = fopen(optarg, "r");
             key = f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
             break;
         }
-        case 'm': mode = optarg; break;
-        case 'c': conns = atoi(optarg); break;
-        case 'n': count = atoi(optarg); break;
-        case 's': size = atol(optarg); break;
-        case 'f': src = optarg; break;
-        case 'S': sign = optarg; break;
-        case 'u': up = atoi(optarg); break;
-        case 'd': down = atoi(optarg); break;
-        case 'r': range = atol(optarg); break;
-        case 'b': bucket = optarg; break;
-        case 'o': out = optarg; break;
-        default: return 2;
+        case 'm':
+            mode = optarg;
+            break;
+        case 'c':
+            conns = atoi(optarg);
+            break;
+        case 'n':
+            count = atoi(optarg);
+            break;
+        case 's':
+            size = atol(optarg);
+            break;
+        case 'f':
+            src = optarg;
+            break;
+        case 'S':
+            sign = optarg;
+            break;
+        case 'u':
+            up = atoi(optarg);
+            break;
+        case 'd':
+            down = atoi(optarg);
+            break;
+        case 'r':
+            range = atol(optarg);
+            break;
+        case 'b':
+            bucket = optarg;
+            break;
+        case 'o':
+            out = optarg;
+            break;
+        default:
+            return 2;
         }
     }
     if (!ep || !strstr(ep, "://") || (sign[0] != 'n' && !key))
@@ -298,8 +327,9 @@ int main(int argc, char **argv)
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     double small = putting() && size < 1 << 20;
-    double bytes = small ? (double)count * (double)size : putting() ? (double)size
-                                                                    : (double)received;
+    double bytes = small       ? (double)count * (double)size
+                   : putting() ? (double)size
+                               : (double)received;
     printf("{\"seconds\": %.4f, \"cpu\": %.4f, \"requests\": %d, \"bytes\": %.0f, \"bad\": %d, "
            "\"switches\": %ld, \"rss_mib\": %ld}\n",
            t, seconds(CLOCK_PROCESS_CPUTIME_ID), count, bytes, bad, u.ru_nvcsw + u.ru_nivcsw,
