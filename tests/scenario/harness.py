@@ -417,7 +417,8 @@ class Wire:
     def send(self, data, fds=()):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))]
         sent = self.sock.sendmsg([data], rights if fds else [])
-        self.sock.sendall(data[sent:])
+        if sent < len(data):
+            self.sock.sendall(data[sent:])
 
     def request(self, method, params, fds=()):
         self.last += 1
@@ -448,9 +449,9 @@ class Wire:
         reply = self.reply()
         if reply is None:
             raise ConnectionResetError("the daemon hung up")
-        assert reply[:2] == [1, self.last], reply
-        if reply[2] is not None:
+        if reply[2] is not None and reply[1] in (0, self.last):
             raise Refused(reply[2])
+        assert reply[:2] == [1, self.last], reply
         return reply[3]
 
     def ends(self, timeout=CALL_S):

@@ -128,7 +128,8 @@ class Connection:
         if fds:
             rights = array.array("i", fds)
             sent = self._sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        self._sock.sendall(memoryview(data)[sent:])
+        if sent < len(data):
+            self._sock.sendall(memoryview(data)[sent:])
 
     def _receive(self, end: float) -> Any:
         (size,) = struct.unpack(">I", self._exactly(4, end))

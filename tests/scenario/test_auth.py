@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_auth.py - clocks, keys and pass phrases: what a person can mend is waited for."""
+
+import os
+from pathlib import Path
+
+import pytest
+from harness import MIB, blob, client_library, make_profile, process_tree
+
+PHRASE = "correct horse; battery #staple"
+
+
+@pytest.mark.parametrize("offset", [3600, -3600, 86400 * 400])
+def test_a_wrong_clock_is_learnt_and_corrected(ocid, store, b, offset):
+    store.set_clock(offset)
+    ocid.done(ocid.put(b"x", f"{b}/o"))
+    refused = store.count(status=401)
+    assert 1 <= refused <= 2
+    for i in range(3):
+        ocid.done(ocid.put(b"x", f"{b}/{i}"))
+    ocid.done(ocid.put(blob(3 * MIB), f"{b}/big"))
+    assert store.count(status=401) == refused, "once learnt, it is known"
+
+
+def test_a_clock_that_moves_back_is_learnt_again(ocid, store, b):
+    store.set_clock(3600)
+    ocid.done(ocid.put(b"x", f"{b}/1"))
+    store.set_clock(0)
+    ocid.done(ocid.put(b"x", f"{b}/2"))
+
+
+def test_refused_credentials_wait_for_a_login(ocid, store, b, profile):
+    store.drop_key()
+    jobs = [ocid.put(b"x", f"{b}/{i}") for i in range(5)]
+    for job in jobs:
+        status = ocid.wait_for(job, "waiting", "login")
+        assert status.outcome.http_status == 401 and status.outcome.text
+    refused = store.count(status=401)
+    assert refused <= 3 * len(jobs) + 3, "it does not hammer"
+    store.add_key(profile.key_id, profile.public_pem)
+    ocid.client.resume(jobs)
+    for job in jobs:
+        ocid.done(job)
+
+
+def test_credentials_refused_in_the_middle_keep_what_has_arrived(make_ocid, store, b, profile):
+    ocid = make_ocid(transfer__connections=4).start()
+    store.on("UploadPart", nth=5, do=401, count=0)
+    job = ocid.put(blob(8 * MIB), f"{b}/o")
+    ocid.wait_for(job, "waiting", "login")
+    store.clear()
+    ocid.client.resume([job])
+    ocid.done(job)
+    assert store.count("CreateMultipartUpload") == 1
+    assert store.count("UploadPart", status=200) <= 8 + 4
+
+
+def test_one_lucky_401_is_nothing(ocid, store, b):
+    store.on("PutObject", do=401)
+    ocid.done(ocid.put(b"x", f"{b}/o"))
+
+
+def test_a_question_does_not_wait_for_a_login(ocid, store):
+    store.drop_key()
+    with pytest.raises((client_library.Login, client_library.Auth)):
+        ocid.client.whoami()
+
+
+@pytest.fixture
+def locked(make_ocid, tmp_path, store):
+    """A daemon whose key needs a pass phrase that the configuration does not tell."""
+    profile = make_profile(tmp_path, passphrase=PHRASE, user="ocid1.user.oc1..locked")
+    store.add_key(profile.key_id, profile.public_pem)
+    return make_ocid(profile=profile).start()
+
+
+def test_a_locked_key_waits_until_it_is_unlocked(locked, b, store):
+    job = locked.put(b"x", f"{b}/o")
+    status = locked.wait_for(job, "waiting", "locked")
+    assert "unlock" in status.outcome.text
+    with pytest.raises(client_library.Key):
+        locked.unlock("wrong")
+    assert locked.status(job).why == "locked"
+    assert locked.unlock(PHRASE) == {"DEFAULT": "ok"}
+    locked.done(job)
+    assert locked.client.stats()["profiles"] == {"DEFAULT": "ok"}
+    locked.client.lock()
+    later = locked.put(b"y", f"{b}/p")
+    locked.wait_for(later, "waiting", "locked")
+    locked.unlock(PHRASE + "\n", "DEFAULT")
+    locked.done(later)
+
+
+def test_a_question_with_a_locked_key_says_so(locked, b):
+    with pytest.raises(client_library.Locked):
+        locked.client.whoami()
+
+
+def test_a_crash_locks_the_key_again(locked, b):
+    locked.unlock(PHRASE)
+    locked.done(locked.put(b"x", f"{b}/o"))
+    locked.crash()
+    job = locked.put(b"y", f"{b}/p")
+    locked.wait_for(job, "waiting", "locked")
+    locked.unlock(PHRASE)
+    locked.done(job)
+
+
+def test_a_pass_phrase_is_nowhere_but_in_the_signer(locked, b):
+    locked.unlock(PHRASE)
+    locked.done(locked.put(b"x", f"{b}/o"))
+    needle = PHRASE.encode()
+    assert needle not in locked.log_file.read_bytes()
+    for path in locked.state.rglob("*"):
+        assert not path.is_file() or needle not in path.read_bytes()
+    for pid in process_tree(locked.pid):
+        for name in ("cmdline", "environ"):
+            assert needle not in Path(f"/proc/{pid}/{name}").read_bytes()
+    assert needle not in memory_of(locked.pid)
+
+
+def memory_of(pid):
+    """Everything that the daemon itself can write to; as root it can be read."""
+    found = bytearray()
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            place, rights = line.split()[:2]
+            low, high = (int(x, 16) for x in place.split("-"))
+            if "rw" not in rights or high - low > 256 * MIB:
+                continue
+            try:
+                mem.seek(low)
+                found += mem.read(high - low)
+            except (OSError, ValueError):
+                continue
+    return bytes(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another process's memory is read as root only")
+def test_a_private_key_is_nowhere_but_in_the_signer(ocid, b, profile):
+    from cryptography.hazmat.primitives import serialization
+    ocid.done(ocid.put(b"x", f"{b}/o"))
+    with open(profile.key_file, "rb") as file:
+        pem = file.read()
+    numbers = serialization.load_pem_private_key(pem, None).private_numbers()
+    memory = memory_of(ocid.pid)
+    assert b"SQLite" in memory, "the right memory is looked at"
+    for number in (numbers.p, numbers.q, numbers.d):
+        raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        assert raw not in memory and raw[::-1] not in memory
+    assert pem.splitlines()[3] not in memory
+
+
+def test_profiles_are_chosen_by_name(ocid, store, b, tmp_path):
+    other = make_profile(tmp_path, user="ocid1.user.oc1..other")
+    store.add_key(other.key_id, other.public_pem)
+    ocid.write_profile(other, "OTHER")
+    ocid.reload()
+    assert ocid.client.whoami(profile="OTHER")["id"] == other.user
+    assert ocid.client.whoami()["id"] == ocid.profile.user
+    ocid.done(ocid.put(b"x", f"{b}/o", profile="OTHER"))
+
+
+def test_a_profile_that_is_missing_is_waited_for(ocid, store, b, tmp_path):
+    job = ocid.put(b"x", f"{b}/o", profile="LATER")
+    status = ocid.wait_for(job, "waiting", "login")
+    assert "LATER" in status.outcome.text
+    other = make_profile(tmp_path, user="ocid1.user.oc1..later")
+    store.add_key(other.key_id, other.public_pem)
+    ocid.write_profile(other, "LATER")
+    ocid.reload()
+    ocid.done(job)
+
+
+def test_a_wrong_fingerprint_is_found_before_anything_is_sent(ocid, store, b, profile):
+    ocid.write_profile(profile, "WRONG", fingerprint=":".join(["00"] * 16))
+    ocid.reload()
+    job = ocid.put(b"x", f"{b}/o", profile="WRONG")
+    status = ocid.wait_that(job, lambda s: s.final or s.state == "waiting", "refused")
+    assert status.outcome.error == "auth" or status.why == "login"
+    assert "fingerprint" in status.outcome.text
+    assert store.log(bucket=b) == []
+
+
+def test_no_key_file_is_waited_for(ocid, store, b, profile, tmp_path):
+    path = tmp_path / "moved.pem"
+    ocid.write_profile(profile, "MOVED", key_file=str(path))
+    ocid.reload()
+    job = ocid.put(b"x", f"{b}/o", profile="MOVED")
+    status = ocid.wait_for(job, "waiting", "login")
+    assert "moved.pem" in status.outcome.text
+    path.write_bytes(Path(profile.key_file).read_bytes())
+    path.chmod(0o600)
+    ocid.reload()
+    ocid.done(job)
+
+
+def test_no_profiles_at_all(make_ocid, store, b):
+    ocid = make_ocid()
+    text = ocid.oci_config.read_text()
+    ocid.oci_config.unlink()
+    ocid.start()
+    job = ocid.put(b"x", f"{b}/o")
+    ocid.wait_for(job, "waiting", "login")
+    ocid.oci_config.write_text(text)
+    ocid.reload()
+    ocid.done(job)
+
+
+def test_a_pass_phrase_in_the_profile_is_used(make_ocid, tmp_path, store, b):
+    profile = make_profile(tmp_path, passphrase=PHRASE, user="ocid1.user.oc1..phrase")
+    store.add_key(profile.key_id, profile.public_pem)
+    ocid = make_ocid(profile=profile)
+    ocid.write_profile(profile, "PHRASE", pass_phrase=PHRASE)
+    ocid.start()
+    ocid.done(ocid.put(b"x", f"{b}/o", profile="PHRASE"))
+    assert PHRASE not in ocid.log()
