@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_put.py - uploads: what arrives is what was there, with everything that was said about it."""
+"""test_put.py - uploads: what arrives is what was there, with all that was said about it."""
 
 import base64
 import os
@@ -7,6 +7,7 @@ import os
 import msgpack
 import pytest
 from harness import KIB, MIB, blob, client_library, framed, sha, until
+
 from ocid.client import put_job
 
 SIZES = [0, 1, 4 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB]
