@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,9 +269,14 @@ static void end_row(struct list *l)
 static void finish(struct run *u)
 {
     struct ocp_outcome o = {0};
-    struct list *l = u->of;
-    OCP_SET(&o, outcome, bytes, l->n_rows);
+    const struct list *l = u->of;
+    char rows[24];
+    struct oc_buf b;
+    oc_buf_init(&b, 256);
+    ocp_add_pair(&b, "rows", rows, (size_t)snprintf(rows, sizeof rows, "%" PRIu64, l->n_rows));
+    OCP_SET(&o, outcome, result, ocp_span(&b, 1));
     run_done(u, &o);
+    oc_buf_fini(&b);
 }
 
 /* Writes what the pipe takes. A reader that has gone ends the job. */

@@ -206,7 +206,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("version_id", "str", False, 128, "", "the object's version"),
         Field("verified", "enum", False, 0, "verified", "how the bytes were proven"),
         Field("bytes", "u64", False, 0, "", "bytes of the object"),
-        Field("result", "map", False, 128, "", "head, whoami, namespace, mkbucket: what was asked for"),
+        Field("result", "map", False, 128, "", "what was asked for, as names and values; of lists: rows"),
     ),
     "submit": (
         Field("jobs", "list", True, 1000, "job", "the jobs"),
