@@ -25,7 +25,7 @@
 #include "core/loop.h"
 #include "xfer/room.h"
 
-enum { AHEAD_MIN = 8, AHEAD_MAX = 64, TICK_MS = 1000, CLOSE_MS = 1000 };
+enum { AHEAD_MIN = 8, AHEAD_MAX = 64, TICK_MS = 1000, TOLD_S = 10, CLOSE_S = 1 };
 
 /* ---- settings ---- */
 
@@ -260,6 +260,7 @@ static void shut_begin(struct engine *e)
     cancel_all(e->ready);
     cancel_all(e->active);
     send_results(e);
+    sem_post(&e->told);
     free_memory(e);
     curl_multi_cleanup(e->multi);
     curl_share_cleanup(e->share);
@@ -294,8 +295,10 @@ void engine_try_shut(struct engine *e)
 static void engine_drop(void *arg)
 {
     struct engine *e = arg;
-    if (atomic_fetch_sub(&e->n_holders, 1) == 1)
-        free(e);
+    if (atomic_fetch_sub(&e->n_holders, 1) != 1)
+        return;
+    sem_destroy(&e->told);
+    free(e);
 }
 
 /* SCHED_BATCH: a thread that is woken by each packet would push the signer off its core each time;
@@ -390,6 +393,7 @@ int engine_open(uv_loop_t *control, const struct engine_options *opt,
 {
     struct engine *e = OC_NEW(struct engine);
     atomic_init(&e->n_holders, 2);
+    sem_init(&e->told, 0, 0);
     e->control = control;
     e->on_done = on_done;
     e->arg = arg;
@@ -500,13 +504,23 @@ void engine_stats(const struct engine *e, struct engine_stats *ret)
     ret->connects = atomic_load_explicit(&e->n_connects, memory_order_relaxed);
 }
 
-/* 0: a read or write hangs in the pool, and the thread with it. */
+static struct timespec in_seconds(int n)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += n;
+    return t;
+}
+
+/* The requests are back as soon as the thread looks, unless the local disk holds it up in a write.
+ * 0: what hangs in the pool is left behind, and the thread with it. */
 static int thread_join(struct engine *e)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_MS / 1000;
-    if (pthread_timedjoin_np(e->thread, NULL, &until) == 0)
+    struct timespec told = in_seconds(TOLD_S);
+    while (sem_timedwait(&e->told, &told) < 0 && errno == EINTR)
+        continue;
+    struct timespec ended = in_seconds(CLOSE_S);
+    if (pthread_timedjoin_np(e->thread, NULL, &ended) == 0)
         return 1;
     pthread_detach(e->thread);
     return 0;

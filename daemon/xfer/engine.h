@@ -101,8 +101,9 @@ int engine_open(uv_loop_t *control, const struct engine_options *opt,
                 void (*on_done)(struct xfer_request *r, void *arg), void *arg, struct engine **ret,
                 struct oc_err *err);
 
-/* Cancels everything; each request's on_done has been called before it returns (blocking, bounded
- * by a second). */
+/* Cancels everything; each request's on_done has been called before it returns. Blocks for as long
+ * as the thread needs to notice, and then at most a second for what hangs in a file system: that is
+ * left behind (and would hang exit(), where libuv waits for its pool: use _exit()). */
 void engine_close(struct engine *e);
 
 /* Posted requests leave with engine_flush(), once a turn of the control loop. */

@@ -186,6 +186,8 @@ void job_cancel(struct xfer_job *j)
         curl_easy_getinfo(j->lane->easy, CURLINFO_REQUEST_SIZE, &sent);
         r->sent_any = sent > 0;
     }
+    if (j->lane)
+        sockets_forget(j->lane);
     lane_take_back(j);
     oc_fail(&r->err, OCID_E_CANCELLED, 0, "%s was cancelled", job_what(j));
     body_drop(j);

@@ -11,6 +11,7 @@
 
 #include <curl/curl.h>
 #include <openssl/evp.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <uv.h>
 
@@ -78,6 +79,7 @@ struct host {
 struct sock {
     uv_poll_t poll;
     struct engine *e;
+    CURL *easy; /* that asked for it last */
     int fd;
     int want;   /* UV_ events that libcurl asks for, 0: none */
     int events; /* that poll is started for */
@@ -218,6 +220,7 @@ struct engine {
 
     /* any thread's */
     atomic_uint n_holders; /* engine_drop() */
+    sem_t told;            /* closing: all results have been posted */
     _Atomic uint64_t n_requests, bytes_up, bytes_down, n_connects;
 };
 
@@ -246,6 +249,9 @@ int on_close_socket_cb(void *arg, curl_socket_t fd);
 
 /* The transfer has ended well: its connection may be used again. Before the handle is removed. */
 void sockets_keep(struct lane *l);
+
+/* The transfer is broken off: before the handle is removed. */
+void sockets_forget(struct lane *l);
 
 /* ---- request.c ---- */
 

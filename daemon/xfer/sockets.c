@@ -82,7 +82,6 @@ static int on_socket_cb(CURL *easy, curl_socket_t fd, int what, void *arg, void 
     struct engine *e = arg;
     struct place *at = place_of(e, fd);
     struct sock *s = at->sock;
-    (void)easy;
     (void)unused;
     if (what == CURL_POLL_REMOVE) {
         if (!s)
@@ -94,11 +93,24 @@ static int on_socket_cb(CURL *easy, curl_socket_t fd, int what, void *arg, void 
     }
     if (!s && (e->closing || !(s = sock_new(e, fd))))
         return -1;
+    s->easy = easy;
     s->want = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     if (s->want != s->events)
         uv_poll_start(&s->poll, s->want, on_poll);
     s->events = s->want;
     return 0;
+}
+
+/* libcurl closes sockets of a connect that is given up before it lets go of them, and another
+ * thread may get the number at once. */
+void sockets_forget(struct lane *l)
+{
+    struct engine *e = l->e;
+    for (int fd = 0; fd < e->n_places; fd++) {
+        struct place *at = &e->places[fd];
+        if (at->sock && at->sock->easy == l->easy && !at->kept)
+            sock_close(at->sock);
+    }
 }
 
 static int is_near(const struct sockaddr *a)
