@@ -30,7 +30,7 @@
     X(ADD_8, "INSERT INTO jobs (" ROWS_JOB_COLUMNS ") VALUES " A_ROW "," A_ROW "," A_ROW "," A_ROW \
              "," A_ROW "," A_ROW "," A_ROW "," A_ROW)                                              \
     X(END, "UPDATE jobs SET state=?2, ended_at=?3, outcome=?4 WHERE id=?1")                        \
-    X(STATE, "UPDATE jobs SET state=?2, sealed=?3, outcome=?4 WHERE id=?1")                        \
+    X(STATE, "UPDATE jobs SET state=?2, sealed=?3, outcome=?4, ended_at=0 WHERE id=?1")            \
     X(XFER, "INSERT OR REPLACE INTO transfers VALUES (?,?,?,?,?,?,?)")                             \
     X(PART, "INSERT OR REPLACE INTO parts VALUES (?,?,?,?,?)")                                     \
     X(DROP_XFER, "DELETE FROM transfers WHERE job=?1")                                             \
