@@ -103,6 +103,18 @@ static void on_namespace(struct answer_to *self, struct xfer_request *req)
     ask(a);
 }
 
+static void account_free(struct account *a)
+{
+    while (a->at) {
+        struct account_place *at = a->at;
+        a->at = at->older;
+        free(at);
+    }
+    free(a->tenancy);
+    free(a->user);
+    free(a);
+}
+
 static int place_services(struct account *a, const struct vault_facts *facts, struct oc_err *err)
 {
     const struct config *c = a->room->config;
@@ -129,6 +141,10 @@ static void on_facts(void *arg, const struct vault_facts *facts, const struct oc
     struct account *a = arg;
     struct oc_err err = {0};
     a->facts = ACCOUNT_NEW;
+    if (!a->room) {
+        account_free(a);
+        return;
+    }
     if (!facts || facts->err.code) {
         tell(a, facts ? &facts->err : vault_err);
         return;
@@ -171,9 +187,7 @@ void account_drop(struct account *a)
     while (*at != a)
         at = &(*at)->next;
     *at = a->next;
-    free(a->tenancy);
-    free(a->user);
-    free(a);
+    account_free(a);
 }
 
 void account_need_end(struct account *a, struct account_wait *w)
@@ -199,13 +213,8 @@ void accounts_fini(struct accounts *all)
         struct account *a = all->list;
         assert(!a->waits && !a->asking_namespace);
         all->list = a->next;
-        while (a->at) {
-            struct account_place *at = a->at;
-            a->at = at->older;
-            free(at);
-        }
-        free(a->tenancy);
-        free(a->user);
-        free(a);
+        a->room = NULL;
+        if (a->facts != ACCOUNT_ASKING) /* else on_facts() frees it: the vault closes later */
+            account_free(a);
     }
 }

@@ -34,7 +34,7 @@ static void on_state_written(struct room_op *o)
 
 static void write_state(struct room *r, struct job *j)
 {
-    if (!j->durable)
+    if (!j->durable || j->ending || job_final(j))
         return;
     struct room_op *o = room_op_new(r, STORE_STATE, on_state_written, NULL);
     o->row = (struct store_job){.id = j->id,
@@ -299,9 +299,16 @@ static int refuse(const struct job *j, const char *what, struct oc_err *err)
                    ocp_enum_name(&ocp_enum_state, j->state), what);
 }
 
+static int is_cancelled(const struct job *j)
+{
+    return j->state == OCP_ENUM_state_cancelled || j->ending == 1 + OCP_ENUM_state_cancelled;
+}
+
 static int cancel(struct room *r, struct job *j, struct oc_err *err)
 {
     struct oc_err verdict;
+    if (is_cancelled(j)) /* twice is once */
+        return 0;
     if (j->ending || job_final(j))
         return refuse(j, "cancelled", err);
     oc_fail(&verdict, OCID_E_CANCELLED, 0, "cancelled");
@@ -459,7 +466,7 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
         act_on_members(r, act, j);
         return 0;
     }
-    if (job_final(j) || j->ending)
+    if ((job_final(j) || j->ending) && !(act == ACT_CANCEL && is_cancelled(j)))
         return refuse(j, act == ACT_CANCEL ? "cancelled" : "changed", err);
     if (act == ACT_CANCEL || (j->kind == OCP_ENUM_kind_pull && !j->tally->sealed))
         act_one(r, act, j, NULL); /* a pull that still lists is at work itself */

@@ -174,7 +174,7 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
     o->on_end = done;
     o->row = (struct store_job){.id = j->id,
                                 .state = (int)state,
-                                .ended_at = clock_wall_ms(),
+                                .ended_at = j->ended_at,
                                 .outcome = {j->outcome, j->outcome_len}};
     o->op.id = j->id;
     o->op.jobs = &o->row;

@@ -164,7 +164,6 @@ static void on_ended(struct room *r, uint64_t id, int state)
 {
     struct job *j = book_find(&r->book, id);
     j->ending = 0;
-    j->ended_at = clock_wall_ms();
     job_enter(r, j, (enum ocp_state)state, OCP_ENUM_why_none);
     room_drop_spool(r, j);
     if (!j->run)
@@ -186,7 +185,8 @@ void job_end(struct room *r, struct job *j, const struct oc_err *err, struct ocp
     }
     keep_outcome(j, o);
     sched_remove(&r->sched, j);
-    j->ending = 1;
+    j->ending = (uint8_t)(1 + state);
+    j->ended_at = clock_wall_ms();
     room_log_end(j, state, err);
     if (j->durable)
         room_write_end(r, j, state, on_ended);

@@ -44,7 +44,7 @@ struct job {
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
     uint8_t restored; /* an earlier run may have done more than the row says */
-    uint8_t ending;   /* its verdict is being written; nothing else happens to it */
+    uint8_t ending;   /* 1 + its final state, which is being written; nothing else happens to it */
     uint8_t in_lane;  /* sched.c's */
     uint8_t in_news;  /* feed.c's */
 };

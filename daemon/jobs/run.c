@@ -404,6 +404,7 @@ void run_post(struct run *u, struct run_request *q)
     u->room->bulk_in_flight += sched_is_bulk(u->job);
     q->bulk = (uint8_t)sched_is_bulk(u->job);
     engine_post(u->room->engine, &q->x);
+    room_pump(u->room); /* flushes */
 }
 
 /* A 401 is met once by a better clock or by fresh credentials; then it waits for a person. */

@@ -640,8 +640,9 @@ static void range_failed(struct run *u, struct run_request *q)
         xfer_get_end(g->plan, &q->step, STEP_OK, 0);
         return;
     }
-    if (q->x.kind == OCI_KIND_IF_MATCH && g->etag[0] && !u->spec.if_match.n) {
-        log_info("%s is another one now: it is fetched anew", u->what);
+    if (q->x.kind == OCI_KIND_IF_MATCH && f.sized && !u->spec.if_match.n) {
+        if (g->etag[0])
+            log_info("%s is another one now: it is fetched anew", u->what);
         g->etag[0] = g->content_md5[0] = 0;
         g->size = 0;
         g->resumed = 0;
@@ -650,10 +651,13 @@ static void range_failed(struct run *u, struct run_request *q)
     }
     if (q->x.local_sys)
         local_error(&err, q->x.local_sys);
+    if (u->stopping) {
+        xfer_get_end(g->plan, &q->step, STEP_AGAIN, 0);
+        return;
+    }
     xfer_get_end(g->plan, &q->step,
                  oc_err_retry(err.code) == OC_RETRY_NEVER ? STEP_FATAL : STEP_AGAIN, 0);
-    if (!u->stopping)
-        run_fail(u, &err);
+    run_fail(u, &err);
 }
 
 static void pipe_answered(struct run *u, struct run_request *q, int ok)

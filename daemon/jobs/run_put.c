@@ -617,7 +617,7 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
     if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && (u->attempt || u->job->restored) &&
         op != OP_CREATE)
         return STEP_LOST;
-    if (q->x.kind == OCI_KIND_SUM)
+    if (q->x.kind == OCI_KIND_SUM || err->code == OCID_E_CANCELLED)
         return STEP_AGAIN;
     if (oc_err_retry(err->code) == OC_RETRY_NEVER)
         return STEP_FATAL;

@@ -45,7 +45,7 @@ void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *
         OCP_SET(&s, status, why, j->why);
     OCP_SET(&s, status, seq, j->seq);
     OCP_SET(&s, status, created_at, (uint64_t)j->created_at);
-    if (j->ended_at)
+    if (job_final(j))
         OCP_SET(&s, status, ended_at, (uint64_t)j->ended_at);
     if (j->run && j->run->retry_at && !j->run->stopping)
         OCP_SET(&s, status, retry_at, j->run->retry_at);
