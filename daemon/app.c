@@ -22,6 +22,8 @@
 #include "ocid/version.h"
 #include "rpc/server.h"
 
+enum { FORCE_MS = 800 }; /* beyond the drain */
+
 struct app {
     const struct app_options *opt;
     struct config *config;
@@ -33,6 +35,7 @@ struct app {
     struct config *loaded;
     struct oc_err reload_err;
     int reloading, stopping, status;
+    uv_timer_t force; /* while stopping */
     int server_open;
     struct reload_wait *waits;
 };
@@ -153,6 +156,7 @@ static void on_hup(void *arg)
 static void on_idle(void *arg)
 {
     struct app *a = arg;
+    uv_close((uv_handle_t *)&a->force, NULL);
     server_close(&a->server);
     engine_close(a->room.engine);
     vault_close(a->room.vault);
@@ -160,6 +164,16 @@ static void on_idle(void *arg)
     room_close(&a->room);
     work_gate_free(a->room.gate);
     loop_close(a->loop);
+}
+
+/* A file system that hangs holds threads of the pool: they are left behind. What was posted to the
+ * store is written; the queue has the rest. */
+static void on_forced(uv_timer_t *t)
+{
+    struct app *a = OC_OWNER(t, struct app, force);
+    log_warn("something does not end, a file system perhaps: it is left behind");
+    store_close(a->room.store);
+    _exit(a->status);
 }
 
 static void stop(struct app *a, int status)
@@ -170,6 +184,8 @@ static void stop(struct app *a, int status)
     a->status = status;
     loop_notify("STOPPING=1");
     server_stop(&a->server);
+    uv_timer_init(a->room.uv, &a->force);
+    uv_timer_start(&a->force, on_forced, 1000ull * a->config->daemon_drain_seconds + FORCE_MS, 0);
     room_stop(&a->room, 1000ull * a->config->daemon_drain_seconds, on_idle, a);
 }
 

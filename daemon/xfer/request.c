@@ -505,6 +505,17 @@ static void check_moved(struct xfer_job *j)
         judge(j, OCI_NET_RESET, "the body is not as long as its headers say");
 }
 
+/* A body that libcurl has whole is counted here; a streamed one as it goes. */
+static void count_body_here(struct xfer_job *j)
+{
+    const struct xfer_request *r = j->r;
+    curl_off_t up = 0;
+    if (r->from == BODY_NONE || (r->from == BODY_FILE && r->length > SMALL_BODY))
+        return;
+    curl_easy_getinfo(j->lane->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+    atomic_fetch_add_explicit(&j->e->bytes_up, (uint64_t)up, memory_order_relaxed);
+}
+
 void job_finish(struct xfer_job *j, CURLcode rc)
 {
     struct xfer_request *r = j->r;
@@ -512,6 +523,7 @@ void job_finish(struct xfer_job *j, CURLcode rc)
     long sent = 0;
     curl_easy_getinfo(l->easy, CURLINFO_REQUEST_SIZE, &sent);
     r->sent_any = sent > 0;
+    count_body_here(j);
     /* An error that was read in full counts more than the connection's end behind it. */
     if (j->enough || (rc == CURLE_SEND_ERROR && j->to_error))
         rc = CURLE_OK;
