@@ -198,9 +198,15 @@ void room_drop_ends(struct room *r)
 
 /* ---- what a job leaves behind ---- */
 
+static void on_removed(struct file_task *t)
+{
+    room_pump(t->arg); /* the daemon may wait for it to end */
+    file_task_free(t);
+}
+
 static void remove_file(struct room *r, char *path)
 {
-    struct file_task *t = file_task_new(FILE_REMOVE, file_task_free, NULL);
+    struct file_task *t = file_task_new(FILE_REMOVE, on_removed, r);
     t->path = path;
     file_task_submit(r->gate, t);
 }

@@ -224,7 +224,9 @@ static void stop_runs(struct room *r, int all)
 
 static void on_grace(uv_timer_t *t)
 {
-    stop_runs(OC_OWNER(t, struct room, grace), 1);
+    struct room *r = OC_OWNER(t, struct room, grace);
+    stop_runs(r, 1);
+    room_pump(r);
 }
 
 void room_stop(struct room *r, uint64_t grace_ms, void (*idle)(void *arg), void *arg)
