@@ -36,7 +36,7 @@ typedef int fake_script(struct fake *f, int method, const struct ocp_envelope *e
 
 struct fake {
     char dir[64], path[96];
-    fake_script *script;
+    fake_script *_Atomic script;
     void *user;
     int listener, fd;
     pthread_t thread;
@@ -105,7 +105,8 @@ static inline int fake_one(struct fake *f, struct ocp_str payload)
             return fake_flush(f);
         }
     }
-    int rc = f->script ? f->script(f, method, &env) : 0;
+    fake_script *script = f->script;
+    int rc = script ? script(f, method, &env) : 0;
     return fake_flush(f) || rc;
 }
 

@@ -297,7 +297,7 @@ static void test_locks(void **state)
     assert_int_equal(sign_code(w, "plain"), OCID_E_LOCKED);
 
     int changed = w->n_changed;
-    unlock(w, "a", PASS "\nmore", 300);
+    unlock(w, "a", PASS "\nmore", 2000);
     assert_int_equal(w->err.code, 0);
     assert_int_equal(sign_code(w, "a"), 0);
     wait_for(w, &w->n_changed, changed + 2); /* unlocked, and locked by the clock */
