@@ -182,8 +182,26 @@ void room_adopt(struct room *r, struct job *j, const char *label, const struct o
     }
 }
 
+/* A pulled name that cannot become a file: its label says why. */
+static int has_no_place(struct room *r, struct job *j)
+{
+    struct ocp_job spec;
+    struct oc_err err;
+    if (j->kind != OCP_ENUM_kind_get || j->pipe_fd >= 0)
+        return 0;
+    job_spec(j, &spec);
+    if (spec.dest.n)
+        return 0;
+    oc_fail(&err, OCID_E_NAME, 0, "the name cannot be used below the destination: %.*s",
+            (int)spec.label.n, spec.label.p);
+    job_end(r, j, &err, NULL);
+    return 1;
+}
+
 void room_admit(struct room *r, struct job *j)
 {
+    if (has_no_place(r, j))
+        return;
     if (j->n_after) {
         job_enter(r, j, OCP_ENUM_state_waiting, OCP_ENUM_why_after);
         return;

@@ -123,12 +123,7 @@ static void take_one(struct batch *b, struct job *j)
         room_limit_time(r, j, spec.timeout_ms);
     if (spec.after.count)
         room_watch_after(r, j, &spec);
-    if (j->kind == OCP_ENUM_kind_get && !spec.dest.n && j->pipe_fd < 0) {
-        /* a pulled name that cannot become a file; its label says why */
-        oc_fail(&err, OCID_E_NAME, 0, "the name cannot be used below the destination: %.*s",
-                (int)spec.label.n, spec.label.p);
-        job_end(r, j, &err, NULL);
-    } else if (j->set && (j->set->ending || job_final(j->set))) {
+    if (j->set && (j->set->ending || job_final(j->set))) {
         oc_fail(&err, OCID_E_CANCELLED, 0, "its set ended while it was taken");
         job_end(r, j, &err, NULL);
     } else {
@@ -242,6 +237,7 @@ static int build_one(struct batch *b, uint32_t i, struct ocp_job *spec)
         return -1;
     if (b->spools && b->spools[i].path)
         use_spool(b, i, spec);
+    int durable = spec_durable(spec);
     set_coming(b, spec, 1);
     spec->has &= ~(1ull << OCP_FIELD_job_fd); /* it meant this message only */
     struct job *j = job_new(r->book.next_id++, b->uid, spec);
@@ -253,7 +249,7 @@ static int build_one(struct batch *b, uint32_t i, struct ocp_job *spec)
     }
     if (spec->key.n)
         book_key_add(&r->book, b->uid, spec->key, j->id);
-    j->durable = (uint8_t)spec_durable(spec);
+    j->durable = (uint8_t)durable;
     if (j->durable) {
         struct ocp_job kept;
         job_spec(j, &kept); /* the row borrows from the job, not from the message */
