@@ -285,7 +285,8 @@ class Life:
 
         def at_rest():
             restless = [job for job in self.states(ids) if job["state"] not in FINAL
-                        and job.get("why") not in MAY_WAIT]
+                        and job.get("why") not in MAY_WAIT
+                        and not (job.get("why") == "login" and "profile" in job["job"])]
             self.unrest = restless[:5]
             if restless:
                 some = [job["id"] for job in restless][:1000]
