@@ -5,10 +5,12 @@
  * Control loop. A verdict is shown once its row is on disk; when the disk is full it is tried again
  * every few seconds, and the job stays as it was meanwhile.
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "core/mem.h"
@@ -348,6 +350,55 @@ static void admit_all(struct room *r)
     }
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Paths of the spool that jobs still need, sorted. */
+static char **list_spooled(struct room *r, size_t *ret_n)
+{
+    char **paths = NULL;
+    size_t n = 0;
+    for (struct job *j = book_each(&r->book, 0); j; j = book_each(&r->book, j->id + 1)) {
+        struct ocp_job spec;
+        if (j->kind != OCP_ENUM_kind_put)
+            continue;
+        job_spec(j, &spec);
+        if (!spec.spool)
+            continue;
+        if (!(n & (n - 1)))
+            paths = oc_grow(paths, n ? 2 * n : 1, sizeof *paths);
+        paths[n++] = oc_strndup(spec.source.p, spec.source.n);
+    }
+    if (n)
+        qsort(paths, n, sizeof *paths, by_text);
+    *ret_n = n;
+    return paths;
+}
+
+/* Copies whose job was never taken or has ended: a crash came before they were removed. Blocking,
+ * before the loop runs. */
+static void sweep_spool(struct room *r)
+{
+    char path[sizeof r->spool_dir + 256];
+    const char *key = path;
+    size_t n = 0;
+    DIR *dir = opendir(r->spool_dir);
+    if (!dir)
+        return;
+    char **needed = list_spooled(r, &n);
+    for (const struct dirent *e; (e = readdir(dir));) {
+        snprintf(path, sizeof path, "%s/%.255s", r->spool_dir, e->d_name);
+        if (e->d_name[0] != '.' && !(n && bsearch(&key, needed, n, sizeof *needed, by_text)))
+            unlink(path);
+    }
+    closedir(dir);
+    while (n)
+        free(needed[--n]);
+    free(needed);
+}
+
 int room_load(struct room *r, struct oc_err *err)
 {
     struct loading l = {.room = r};
@@ -365,6 +416,7 @@ int room_load(struct room *r, struct oc_err *err)
         o->text[0] = (char *)l.orphans; /* freed with it */
         room_op_post(o);
     }
+    sweep_spool(r);
     room_prune(r);
     return 0;
 }

@@ -201,6 +201,12 @@ static void part(struct file_task *t)
                     0666);
     int sys = errno;
     close(dir);
+    if (fd >= 0 && !fstat(fd, &st) &&
+        (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)) {
+        close(fd); /* in a directory that others may write: a file of theirs would stay theirs */
+        fail_errno(t, OCID_E_DESTINATION, 0, "not a part file of ours:", t->path);
+        return;
+    }
     if (fd < 0 || fstat(fd, &st)) {
         fail_errno(t, OCID_E_DESTINATION, fd < 0 ? sys : errno, "cannot make", t->path);
         if (fd >= 0)

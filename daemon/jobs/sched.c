@@ -4,6 +4,8 @@
  *
  * A sharer in a ring has something queued in that class. Its deficit grows by a quantum when its
  * turn comes and shrinks by what it was charged; whoever is not above zero lets the next one go.
+ * Who leaves keeps what is left, at most a quantum either way: a job that goes on leaves its lane
+ * for each request.
  */
 #include "jobs/sched.h"
 
@@ -62,7 +64,7 @@ int sched_is_bulk(const struct job *j)
     return j->bytes > SCHED_SMALL_BYTES;
 }
 
-static void ring_in(struct sched *s, struct sharer *sh, enum sched_queue q)
+static void ring_in(struct sched *s, struct sharer *sh, enum sched_queue q, int at_head)
 {
     struct sharer *at = s->ring[q];
     if (!at) {
@@ -74,6 +76,8 @@ static void ring_in(struct sched *s, struct sharer *sh, enum sched_queue q)
     sh->of[q].ring_prev = at->of[q].ring_prev;
     at->of[q].ring_prev->of[q].ring_next = sh;
     at->of[q].ring_prev = sh;
+    if (at_head)
+        s->ring[q] = sh;
 }
 
 static void ring_out(struct sched *s, struct sharer *sh, enum sched_queue q)
@@ -84,7 +88,6 @@ static void ring_out(struct sched *s, struct sharer *sh, enum sched_queue q)
     if (s->ring[q] == sh)
         s->ring[q] = next == sh ? NULL : next;
     sh->of[q].ring_prev = sh->of[q].ring_next = NULL;
-    sh->of[q].deficit = 0;
 }
 
 void sched_add(struct sched *s, struct job *j, enum sched_queue q, int at_head)
@@ -98,7 +101,7 @@ void sched_add(struct sched *s, struct job *j, enum sched_queue q, int at_head)
     *(j->lane.next ? &j->lane.next->lane.prev : &l->tail) = j;
     j->in_lane = (uint8_t)(1 + q);
     if (!sh->of[q].n_queued++)
-        ring_in(s, sh, q);
+        ring_in(s, sh, q, at_head);
     s->n_queued[q]++;
 }
 
@@ -140,6 +143,8 @@ struct job *sched_take(struct sched *s, enum sched_queue q)
 
 void sched_charge(const struct job *j, enum sched_queue q, uint64_t bytes)
 {
-    if (j->sharer->of[q].ring_next)
-        j->sharer->of[q].deficit -= (int64_t)bytes + SCHED_REQUEST_BYTES;
+    struct sharer *sh = j->sharer;
+    sh->of[q].deficit -= (int64_t)bytes + SCHED_REQUEST_BYTES;
+    if (!sh->of[q].ring_next && sh->of[q].deficit < -quantum[q])
+        sh->of[q].deficit = -quantum[q];
 }

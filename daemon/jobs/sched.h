@@ -49,7 +49,7 @@ void sched_sharer_unref(struct sched *s, struct sharer *sh);
 /* Whether a job belongs to the bulk queues. */
 int sched_is_bulk(const struct job *j);
 
-/* At the tail of its lane, or at its head: one that goes on. */
+/* At the tail of its lane, or at its head: one that goes on, and its sharer's turn with it. */
 void sched_add(struct sched *s, struct job *j, enum sched_queue q, int at_head);
 
 /* Nothing for a job that is in no lane. */
