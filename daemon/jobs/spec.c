@@ -134,7 +134,8 @@ int spec_durable(const struct ocp_job *j)
     case OCP_ENUM_kind_namespace:
     case OCP_ENUM_kind_buckets:
         return 0;
-    case OCP_ENUM_kind_get:
+    case OCP_ENUM_kind_get: /* neither: a pulled name that cannot become a file */
+        return j->dest.n > 0 || !OCP_HAS(j, job, fd);
     case OCP_ENUM_kind_list:
         return j->dest.n > 0;
     default:
