@@ -184,7 +184,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
         return;
     oc_buf_init(&res.b, 64 << 10);
     int lost = u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT &&
-               (u->n_sent_lost || u->job->restored); /* our own first try had succeeded */
+               (u->n_sent_lost || u->job->restored ||
+                q->x.n_sent > 1); /* our own first try had succeeded */
     if (err.code == OCID_E_NETWORK && q->x.sent_any)
         u->n_sent_lost++;
     if (!ok && !lost) {

@@ -5,6 +5,7 @@
  * Control loop. xfer/put.c says what is next; here each step is carried out and its end reported.
  */
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct put {
     struct xfer_put *plan;
     struct xfer_file *file; /* NULL: small, or not open yet */
     char *bytes;            /* small: the whole of it */
-    uint32_t crc32c;        /* small: of bytes */
+    uint32_t crc32c;        /* of one request's body, as its headers said it */
     struct file_identity identity;
     char upload_id[OCI_UPLOAD_ID_SIZE];
     char page[256]; /* LIST_PARTS: opc-next-page */
@@ -548,18 +549,38 @@ static int on_listed(void *arg, const struct oci_part *part)
     return 0;
 }
 
-/* HEAD after a lost answer: is what is there ours? */
+static int md5_is(const char *bytes, size_t n, const char *wanted)
+{
+    unsigned char md5[16];
+    char text[32];
+    if (!wanted || !EVP_Digest(bytes ? bytes : "", n, md5, NULL, EVP_md5(), NULL))
+        return 0;
+    oci_base64(md5, sizeof md5, text);
+    return !strcmp(text, wanted);
+}
+
+/* HEAD after a lost answer: is what is there ours? Only a proof counts: to call another's object
+ * ours would be to lose the source's bytes. */
 static enum step_end judge_head(struct run *u, struct run_request *q)
 {
     struct put *p = u->of;
     struct put_facts f;
     xfer_put_facts(p->plan, &f);
-    uint32_t crc = p->bytes ? p->crc32c : f.crc32c;
     const struct oci_reply *r = &q->x.reply;
-    if (r->content_length != (int64_t)f.size || (r->has_crc32c && r->crc32c != crc))
+    if (r->content_length != (int64_t)f.size)
         return STEP_NO_UPLOAD;
-    p->verified = r->has_crc32c ? OCP_ENUM_verified_crc32c : OCP_ENUM_verified_length;
-    return STEP_OK;
+    if (r->has_crc32c) {
+        p->verified = OCP_ENUM_verified_crc32c;
+        return r->crc32c == (f.multipart ? f.crc32c : p->crc32c) ? STEP_OK : STEP_NO_UPLOAD;
+    }
+    if (sum_kind(u) == OCI_SUM_CRC32C) /* ours would have one */
+        return STEP_NO_UPLOAD;
+    if (p->bytes || !f.size) {
+        p->verified = OCP_ENUM_verified_md5;
+        return md5_is(p->bytes, f.size, r->content_md5) ? STEP_OK : STEP_NO_UPLOAD;
+    }
+    p->verified = OCP_ENUM_verified_length;
+    return f.multipart && r->opc_multipart_md5 ? STEP_OK : STEP_NO_UPLOAD;
 }
 
 /* What a success means for the plan; an err of its own where the answer is not good enough. */
@@ -614,8 +635,8 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
     if (op == OP_HEAD && q->x.kind == OCI_KIND_NO_OBJECT)
         return STEP_NO_UPLOAD;
     /* our own first try may have succeeded with its answer lost */
-    if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && (u->attempt || u->job->restored) &&
-        op != OP_CREATE)
+    if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && op != OP_CREATE &&
+        (u->attempt || u->job->restored || q->x.n_sent > 1))
         return STEP_LOST;
     if (q->x.kind == OCI_KIND_SUM || err->code == OCID_E_CANCELLED)
         return STEP_AGAIN;
@@ -631,6 +652,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
     enum step_end how = ok ? judge(u, q, &err) : judge_failure(u, q);
     if (!ok)
         err = q->x.err;
+    if (q->step.op == OP_PUT && q->x.sum_first)
+        p->crc32c = q->x.crc32c_announced;
     xfer_put_end(p->plan, &q->step, how, q->x.reply.etag, q->x.crc32c);
     if (ok && how == STEP_OK && q->step.op == OP_PART && !u->stopping)
         save_part(u, q);

@@ -101,7 +101,7 @@ static void small_ready(struct xfer_job *j)
     body_sum_start(j);
     body_sum(j, j->small, j->small_len);
     body_sum_end(j);
-    j->crc_first = j->r->crc32c;
+    j->crc_first = j->r->crc32c_announced = j->r->crc32c;
     job_sign(j);
 }
 
@@ -153,7 +153,7 @@ void body_sum_first(struct xfer_job *j)
 
 static void summed(struct xfer_job *j, struct body_io *io)
 {
-    j->crc_first = io->crc;
+    j->crc_first = j->r->crc32c_announced = io->crc;
     if (io->done < io->len) {
         changed(j);
         job_settle(j);

@@ -442,6 +442,8 @@ void engine_post(struct engine *e, struct xfer_request *r)
     r->reply_len = 0;
     r->crc32c = 0;
     r->has_md5 = r->sent_any = r->local_sys = 0;
+    r->n_sent = 0;
+    r->crc32c_announced = 0;
     r->server_date_offset_s = 0;
     r->kind = OCI_KIND_OTHER;
     r->slot = NULL;

@@ -73,10 +73,12 @@ struct xfer_request {
     char *reply_body; /* SINK_MEMORY and error bodies, NUL after reply_len; freed by the owner */
     size_t reply_len;
     uint32_t crc32c;
+    uint32_t crc32c_announced; /* sum_first: what the headers said, whatever became of the body */
     unsigned char md5[16];
     struct oc_err err;            /* code 0: 2xx came and all bytes were moved */
     enum oci_kind kind;           /* what a failure is about */
     int has_md5;                  /* md5 was summed */
+    unsigned n_sent;              /* libcurl repeats by itself what met a dead connection */
     int sent_any;                 /* bytes of the request may have reached the service */
     int local_sys;                /* errno when our own file or pipe was what failed, else 0 */
     int64_t server_date_offset_s; /* Date of the reply - our clock; 0 without one */

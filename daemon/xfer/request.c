@@ -416,6 +416,18 @@ static size_t on_header_cb(char *line, size_t size, size_t n, void *arg)
     return n;
 }
 
+/* The connection is there, the request is about to go out: for the first time, or once more. */
+static int on_prereq_cb(void *arg, char *primary_ip, char *local_ip, int primary_port,
+                        int local_port)
+{
+    (void)primary_ip;
+    (void)local_ip;
+    (void)primary_port;
+    (void)local_port;
+    ((struct lane *)arg)->job->r->n_sent++;
+    return CURL_PREREQFUNC_OK;
+}
+
 static const struct {
     CURLcode rc;
     enum oci_net net;
@@ -579,6 +591,8 @@ static void lane_callbacks(struct lane *l)
     curl_easy_setopt(easy, CURLOPT_READDATA, l);
     curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek_cb);
     curl_easy_setopt(easy, CURLOPT_SEEKDATA, l);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_prereq_cb);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, l);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket_cb);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, l);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket_cb);
