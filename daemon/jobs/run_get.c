@@ -153,6 +153,14 @@ static void read_sums(struct get *g, struct ocp_str cursor)
     g->mtime_ns = mtime;
 }
 
+/* MD5 alone can prove the whole. */
+static int needs_md5(const struct run *u)
+{
+    const struct get *g = u->of;
+    return g->content_md5[0] && !g->has_object_crc32c &&
+           u->room->config->transfer_checksum != CONFIG_CHECKSUM_OFF;
+}
+
 /* Goes on from the row of an earlier life: 1 when it does, 0 without a row, -1 with *err. */
 static int resume(struct run *u, struct oc_err *err)
 {
@@ -169,6 +177,8 @@ static int resume(struct run *u, struct oc_err *err)
     room_saved_free(s);
     if (rc)
         return -1;
+    if (g->size)
+        xfer_get_sized(g->plan, g->size, needs_md5(u));
     struct room_op *o = room_op_new(u->room, STORE_READ_PARTS, on_parts, u);
     o->op.id = u->job->id;
     run_work_begin(u);
@@ -390,6 +400,16 @@ static void save(struct run *u)
 
 /* ---- requests ---- */
 
+/* This answer may be all of it: then the MD5 that it comes with, if any, must be its own. */
+static int unproven(const struct get *g)
+{
+    struct get_facts f;
+    if (!g->plan)
+        return !g->piped;
+    xfer_get_facts(g->plan, &f);
+    return !f.sized;
+}
+
 static int build(struct run *u, struct run_request *q, struct oc_err *err)
 {
     struct get *g = u->of;
@@ -410,7 +430,7 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     q->x.ranged = o.ranged;
     q->x.sums = u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF
                     ? 0
-                    : XFER_CRC32C | (g->size ? 0 : XFER_MD5_LATE);
+                    : XFER_CRC32C | (unproven(g) ? XFER_MD5_LATE : 0);
     q->x.offset = q->step.offset;
     q->x.length = q->step.length;
     q->x.to = piping ? SINK_PIPE : SINK_FILE;
@@ -609,9 +629,7 @@ static void range_ok(struct run *u, struct run_request *q)
             fail_sum(u, &err);
             return;
         }
-        if (xfer_get_sized(g->plan, g->size,
-                           g->content_md5[0] && !g->has_object_crc32c && !one &&
-                               u->room->config->transfer_checksum != CONFIG_CHECKSUM_OFF))
+        if (xfer_get_sized(g->plan, g->size, needs_md5(u) && !one))
             oc_fail(&u->last, OCID_E_TOO_LARGE, 0, "%s: over a million parts", u->what);
     }
     xfer_get_end(g->plan, &q->step, STEP_OK, q->x.crc32c);
