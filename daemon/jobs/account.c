@@ -89,12 +89,31 @@ static void ask(struct account *a)
     }
 }
 
+/* As run.c does it for other requests: a better clock or fresh credentials, once. */
+static int mend_auth(struct account *a, const struct xfer_request *req)
+{
+    if (!req->err.code)
+        a->n_auth = 0;
+    else if (req->kind == OCI_KIND_CLOCK && !a->n_auth++)
+        room_learn_clock(a->room, a, req->server_date_offset_s);
+    else if (req->kind == OCI_KIND_CREDENTIALS && !a->n_auth++)
+        room_reload_keys(a->room);
+    else
+        return a->n_auth = 0;
+    return a->n_auth > 0;
+}
+
 /* The facts may have been forgotten meanwhile; then they are asked for before the waits end. */
 static void on_namespace(struct answer_to *self, struct xfer_request *req)
 {
     struct account *a = OC_OWNER(self, struct account, answer);
     struct oc_err err = req->err;
     a->asking_namespace = 0;
+    if (mend_auth(a, req)) {
+        xfer_request_fini(req);
+        ask(a);
+        return;
+    }
     if (!err.code)
         oci_parse_namespace(req->reply_body, req->reply_len, a->namespace, sizeof a->namespace,
                             &err);

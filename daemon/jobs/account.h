@@ -45,6 +45,7 @@ struct account {
     char *tenancy, *user;
     char namespace[257];
     int asking_namespace;
+    unsigned n_auth; /* 401s in a row that were met by a better clock or fresh credentials */
     enum { SUMS_UNKNOWN, SUMS_CRC32C, SUMS_NO_CRC32C } sums; /* what the endpoint answers with */
     struct account_wait *waits;
     unsigned n_runs; /* that refer to it */
