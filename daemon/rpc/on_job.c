@@ -42,6 +42,12 @@ static void on_submitted(void *arg, const uint64_t *ids, uint32_t n, const struc
 void on_submit(struct session *s, const struct ticket *t, const void *msg)
 {
     const struct ocp_submit *m = msg;
+    if (!m->jobs.count) {
+        struct oc_err err;
+        oc_fail(&err, OCID_E_INVALID, 0, "'jobs' is empty: there is nothing to take");
+        ticket_error(t, &err, -1);
+        return;
+    }
     struct submit_ask ask = {.uid = s->uid,
                              .label = s->label,
                              .fds = s->fds,
