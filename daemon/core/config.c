@@ -10,6 +10,7 @@
  */
 #include "core/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
@@ -149,6 +150,17 @@ static int path_check(const char *value, struct oc_err *err)
     return oc_fail(err, OCID_E_CONFIG, 0, "'%s' is not a path; begin it with / or ~/", value);
 }
 
+/* What oci/endpoint.c takes for this machine. */
+static int is_loopback(const char *host, size_t n)
+{
+    char text[64];
+    struct in_addr v4;
+    snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : 0), host);
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return !strcmp(text, "localhost") || !strcmp(text, "[::1]");
+}
+
 /* scheme://host[:port][/]; *n is the length without that slash. */
 static int url_check(const struct setting *s, const char *value, size_t *n, struct oc_err *err)
 {
@@ -182,6 +194,10 @@ static int url_check(const struct setting *s, const char *value, size_t *n, stru
     if (bad || *end)
         return oc_fail(err, OCID_E_CONFIG, 0,
                        "'%s' is not SCHEME://HOST[:PORT]; nothing may follow", value);
+    if (!strncmp(value, "http://", 7) && !strstr(s->words, "socks") && !is_loopback(host, len))
+        return oc_fail(
+            err, OCID_E_CONFIG, 0,
+            "plain http is allowed to 127.0.0.1, [::1] and localhost only; write https://");
     return 0;
 }
 
