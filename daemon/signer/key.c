@@ -73,7 +73,8 @@ static int decode(const char *pem, size_t n, struct pass *pass, EVP_PKEY **ret, 
     if (pkey)
         *ret = pkey;
     else if (pass->asked && !pass->s)
-        rc = oc_fail(err, OCID_E_LOCKED, 0, "The provided key requires a passphrase.");
+        rc = oc_fail(err, OCID_E_LOCKED, 0,
+                     "The provided key requires a passphrase; open it by 'ocictl unlock'.");
     else if (is_public(pem, n))
         rc = oc_fail(err, OCID_E_KEY, 0,
                      "Authentication requires a private key, but a public key was provided.");

@@ -11,7 +11,7 @@
 #include "signer/key.h"
 #include "signer/secret.h"
 
-#define NEEDS_PASS "The provided key requires a passphrase."
+#define NEEDS_PASS "The provided key requires a passphrase; open it by 'ocictl unlock'."
 #define IS_PUBLIC  "Authentication requires a private key, but a public key was provided."
 #define IS_NONE    "The provided key is not a private key, or the provided passphrase is incorrect."
 
