@@ -80,7 +80,7 @@ def test_a_locked_key_waits_until_it_is_unlocked(locked, b, store):
     assert "unlock" in status.outcome.text
     with pytest.raises(client_library.Key):
         locked.unlock("wrong")
-    assert locked.status(job).why == "locked"
+    locked.wait_for(job, "waiting", "locked")
     assert locked.unlock(PHRASE) == {"DEFAULT": "ok"}
     locked.done(job)
     assert locked.client.stats()["profiles"] == {"DEFAULT": "ok"}

@@ -41,7 +41,7 @@ def test_spooled_bytes_outlive_a_crash(ocid, store, b):
     ocid.kill()
     store.clear()
     ocid.start()
-    for i, job in jobs.items():
+    for job in jobs.values():
         ocid.done(job)
     for i, size in enumerate((0, 10, 70 * KIB, 2 * MIB)):
         assert store.object_sha(f"{b}/{i}") == sha(blob(size, i))

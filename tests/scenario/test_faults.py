@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_faults.py - a service and a network that misbehave: every job ends right or waits visibly."""
+"""test_faults.py - a service and a network that misbehave: jobs end right or wait."""
 
 import pytest
 from harness import KIB, MIB, blob, sha, until

@@ -218,11 +218,11 @@ def test_a_listing_without_space_is_waited_for(ocid, store, small):
 @root
 def test_no_space_for_spooled_bytes_refuses_them(make_ocid, store, b, tmp_path):
     ocid = make_ocid()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "state", ocid.state], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "state", ocid.state], check=True)
     try:
         ocid.start()
         with pytest.raises(client_library.OcidError):
-            ocid.client.put_bytes(blob(8 * MIB), f"{b}/o")
+            ocid.client.put_bytes(blob(20 * MIB), f"{b}/o")
         ocid.done(ocid.client.put_bytes(blob(KIB), f"{b}/p").id)
         assert list(ocid.state.rglob("spool/*")) == []
     finally:
