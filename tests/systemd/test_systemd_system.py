@@ -17,7 +17,14 @@ def system(machine):
     machine.configure("/var/lib/ocid", "/etc/ocid/ocid.conf", "ocid")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "enable", "--now", "ocid.socket")
+    ask(machine)
     return machine
+
+
+def ask(system):
+    """Any call: it starts the daemon if it does not run."""
+    return system.run("runuser", "-u", "ocid", "--", "env", "HOME=/var/lib/ocid", "ocictl",
+                      "--socket", "/run/ocid/ocid.sock", "version", "--daemon").stdout
 
 
 def show(system, name):
@@ -25,9 +32,7 @@ def show(system, name):
 
 
 def test_it_answers_on_the_socket_of_the_system(system):
-    said = system.run("runuser", "-u", "ocid", "--", "env", "HOME=/var/lib/ocid", "ocictl",
-                      "--socket", "/run/ocid/ocid.sock", "version", "--daemon")
-    assert "ocid" in said.stdout
+    assert "ocid" in ask(system)
     assert show(system, "ActiveState") == "active"
     pid = show(system, "MainPID")
     status = system.run("cat", f"/proc/{pid}/status").stdout
@@ -50,6 +55,7 @@ def test_it_stops_and_starts_again(system):
     assert show(system, "ActiveState") == "active"
     system.run("systemctl", "stop", "ocid.service")
     assert show(system, "Result") == "success"
+    assert "ocid" in ask(system)
     assert system.run("test", "-S", "/run/ocid/ocid.sock", check=False).returncode == 0
 
 
