@@ -89,9 +89,11 @@ static void describe(struct run *u)
              (int)(s->bucket.n > 48 ? 48 : s->bucket.n), s->bucket.p, object);
 }
 
+static void wake(struct run *u);
+
 static void on_timer(uv_timer_t *t)
 {
-    run_kick(OC_OWNER(t, struct run, timer));
+    wake(OC_OWNER(t, struct run, timer));
 }
 
 static void on_account(struct account_wait *w, const struct oc_err *err);
@@ -335,7 +337,7 @@ void run_give_up(struct run *u)
     run_stop(u, &u->last, OCP_ENUM_state_failed);
 }
 
-void run_kick(struct run *u)
+static void wake(struct run *u)
 {
     if (!u->retry_at)
         return;
@@ -354,6 +356,15 @@ void run_kick(struct run *u)
         run_ready(u);
     else if (!u->wait.waiting && !u->n_work)
         begin(u);
+}
+
+void run_kick(struct run *u)
+{
+    if (!u->retry_at)
+        return;
+    u->n_kicks++;
+    u->n_auth = 0;
+    wake(u);
 }
 
 /* ---- requests ---- */
@@ -399,6 +410,7 @@ void run_post(struct run *u, struct run_request *q)
     if (q->x.call.body_kind == OCI_BODY_HERE)
         q->x.from = BODY_REQUEST;
     DL_APPEND(u->requests, q);
+    q->n_kicks = u->n_kicks;
     u->n_requests++;
     u->room->in_flight++;
     u->room->bulk_in_flight += sched_is_bulk(u->job);
@@ -413,7 +425,7 @@ static void mend_auth(struct run *u, struct run_request *q)
     struct oc_err *err = &q->x.err;
     if (q->x.kind != OCI_KIND_CLOCK && q->x.kind != OCI_KIND_CREDENTIALS)
         return;
-    if (++u->n_auth >= AUTH_TRIES) {
+    if (q->n_kicks == u->n_kicks && ++u->n_auth >= AUTH_TRIES) {
         if (u->job->durable)
             err->code = OCID_E_LOGIN;
         return;

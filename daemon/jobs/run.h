@@ -27,6 +27,7 @@ struct run_request {
     struct xfer_request x;
     struct xfer_step step;
     uint8_t bulk;
+    unsigned n_kicks; /* the run's, when it was sent */
 };
 
 enum run_sent {
@@ -67,6 +68,7 @@ struct run {
     unsigned n_requests; /* in flight */
     unsigned n_work;     /* in the pool or with the store */
     unsigned attempt;    /* failures since the last success */
+    unsigned n_kicks;    /* somebody had the run try again: older refusals do not count */
     unsigned n_auth;     /* 401s since the last success */
     uint64_t retry_at;   /* wall clock; 0: not waiting for a retry */
     uv_timer_t timer;    /* for the retry */
