@@ -23,6 +23,7 @@ struct get {
     struct xfer_get *plan; /* NULL: into a pipe */
     struct xfer_file *file;
     char *part_path;
+    int empty;   /* as far as we know: no range fits, so it is asked for as a whole */
     int resumed; /* the part file of an earlier life is taken */
     unsigned n_sum;
     int verified;
@@ -206,6 +207,7 @@ static void prepare(struct run *u)
     int resumed = resume(u, &err);
     if (resumed > 0)
         return;
+    g->empty = OCP_HAS(&u->spec, job, size) && !u->spec.size; /* as the listing of a pull said */
     if (resumed < 0 || xfer_get_new(part_bytes_of(u), &g->plan, &err))
         run_fail(u, &err);
     else
@@ -418,7 +420,7 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     struct oci_where w = run_where(u, &names);
     int piping = !g->plan;
     struct oci_get_options o = {
-        .ranged = !piping || g->piped,
+        .ranged = piping ? g->piped > 0 : !g->empty,
         .first = q->step.offset,
         .last = piping ? UINT64_MAX : q->step.offset + q->step.length - 1,
         .if_match = g->etag[0]           ? g->etag
@@ -519,8 +521,8 @@ static int64_t mtime_of(const struct oci_reply *r)
     return (int64_t)r->last_modified * 1000000000;
 }
 
-/* The first answer tells which object it is; the rest is pinned to it. 416: it is empty. */
-static void learn(struct run *u, struct run_request *q, int empty)
+/* The first answer tells which object it is; the rest is pinned to it. */
+static void learn(struct run *u, struct run_request *q)
 {
     struct get *g = u->of;
     const struct oci_reply *r = &q->x.reply;
@@ -531,7 +533,7 @@ static void learn(struct run *u, struct run_request *q, int empty)
     g->has_object_crc32c = r->has_crc32c;
     g->object_crc32c = r->crc32c;
     g->mtime_ns = mtime_of(r);
-    g->size = empty ? 0 : r->has_range ? (uint64_t)r->range_total : (uint64_t)r->content_length;
+    g->size = r->has_range ? (uint64_t)r->range_total : (uint64_t)r->content_length;
     if (g->size > SCHED_SMALL_BYTES)
         u->job->bytes = g->size;
 }
@@ -622,7 +624,7 @@ static void range_ok(struct run *u, struct run_request *q)
     struct get_facts f;
     xfer_get_facts(g->plan, &f);
     if (!f.sized) {
-        learn(u, q, 0);
+        learn(u, q);
         int one = q->x.bytes_moved == g->size;
         if (one && md5_of_whole(u, q, &err)) {
             xfer_get_end(g->plan, &q->step, STEP_AGAIN, 0);
@@ -652,10 +654,15 @@ static void range_failed(struct run *u, struct run_request *q)
     struct oc_err err = q->x.err;
     struct get_facts f;
     xfer_get_facts(g->plan, &f);
-    if (q->x.kind == OCI_KIND_RANGE && !f.sized) { /* an empty object */
-        learn(u, q, 1);
-        xfer_get_sized(g->plan, 0, 0);
-        xfer_get_end(g->plan, &q->step, STEP_OK, 0);
+    if (q->x.kind == OCI_KIND_RANGE && !f.sized && !g->empty) { /* no etag, no time, no sum */
+        g->empty = 1;
+        xfer_get_end(g->plan, &q->step, STEP_AGAIN, 0);
+        return;
+    }
+    if (g->empty && err.code == OCID_E_SERVER && !f.sized && !u->stopping) { /* not any more */
+        g->empty = 0;
+        xfer_get_end(g->plan, &q->step, STEP_AGAIN, 0);
+        run_retry(u, &err);
         return;
     }
     if (q->x.kind == OCI_KIND_IF_MATCH && f.sized && !u->spec.if_match.n) {
@@ -683,7 +690,7 @@ static void pipe_answered(struct run *u, struct run_request *q, int ok)
     struct get *g = u->of;
     struct oc_err err = q->x.err;
     if (!g->piped && (ok || q->x.bytes_moved))
-        learn(u, q, 0);
+        learn(u, q);
     g->piped_crc32c =
         g->piped ? oci_crc32c_combine(g->piped_crc32c, q->x.crc32c, q->x.bytes_moved) : q->x.crc32c;
     g->piped += q->x.bytes_moved;
