@@ -427,6 +427,14 @@ def test_a_client_that_reads_no_replies_costs_little(served, b):
         assert reply is None or len(reply[3]["jobs"]) > 400
 
 
+def test_many_requests_in_one_go_are_all_answered(served):
+    with served.wire() as wire:
+        asks = [framed(msgpack.packb([0, 100 + i, "daemon.stats", {}])) for i in range(3000)]
+        wire.send(b"".join(asks))
+        seen = [wire.reply()[1] for _ in asks]
+        assert sorted(seen) == [100 + i for i in range(3000)]
+
+
 def test_replies_interleave(served, store, b):
     """A long poll holds up nothing of the same connection."""
     store.on("PutObject", do="hang", count=0)
