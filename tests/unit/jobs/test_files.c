@@ -336,6 +336,21 @@ static void test_publishing(void **state)
     }
 }
 
+/* The name must not show before the bytes are on the disk. */
+static void test_publishing_without_sync_leaves_no_name(void **state)
+{
+    (void)state;
+#ifdef OCID_FAULTS
+    oc_auto_mem char *dest = path_of("f");
+    unlink(dest);
+    fault_init("publish.fsync:1");
+    assert_int_equal(publish("new", 0, 0), OCID_E_DESTINATION);
+    fault_init("");
+    assert_false(is_there("f"));
+    assert_true(is_there(".p"));
+#endif
+}
+
 /* ---- sums, spool ---- */
 
 static void test_sums(void **state)
@@ -401,6 +416,7 @@ int main(void)
         TEST(test_part_files_of_others_are_refused),
         TEST(test_directories_below_the_root_only),
         TEST(test_publishing),
+        TEST(test_publishing_without_sync_leaves_no_name),
         TEST(test_sums),
         TEST(test_spool),
     };
