@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from harness import MIB, ROOT, alive, blob, client_library, process_tree, sha, until
+from harness import MIB, NO_LEAKS, ROOT, alive, blob, client_library, process_tree, sha, until
 
 put_job = client_library.client.put_job
 
@@ -186,7 +186,7 @@ def test_a_second_daemon_on_the_same_socket_leaves_the_first_alone(ocid, make_oc
 
 def test_five_at_once_leave_one(make_ocid):
     ocid = make_ocid()
-    started = [ocid.spawn() for _ in range(5)]
+    started = [ocid.spawn(**NO_LEAKS) for _ in range(5)]
     try:
         until(lambda: sum(p.poll() is None for p in started) == 1, "four have ended")
         until(ocid_ready(ocid), "one serves")

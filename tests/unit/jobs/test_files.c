@@ -2,6 +2,7 @@
  *
  * test_files.c - what runs do with files, through a real loop and the pool.
  */
+#include "core/fault.h"
 #include "jobs/files.h"
 
 #include <dirent.h>
