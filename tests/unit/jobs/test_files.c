@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "jobs/kit.h"
 #include "oci/checksum.h"
 #include "ocid/error.h"
