@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_fault_walk.py - every named fault point of the daemon fails in its turn, at its first hits
+and from then on: jobs end with the right bytes or wait for something named, and all is well once the
+fault is gone. The list is read from the sources, so a new point is walked without a line here."""
+
+import pathlib
+import re
+
+import pytest
+from harness import MIB, blob, client_library, sha, until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+POINTS = sorted({name for path in (ROOT / "daemon").rglob("*.c")
+                 for name in re.findall(r'OC_FAULT\("([^"]+)"\)', path.read_text("utf-8"))}
+                - {"paths.network"})  # another place for the queue: unit/core/test_paths.c
+
+
+def start(ocid, fault):
+    """With the fault, or without it if the daemon refuses to start, which it must say."""
+    try:
+        ocid.start(OCID_FAULT=fault)
+    except RuntimeError as refused:
+        assert "ocid: " in str(refused)
+        ocid.start()
+
+
+def submitted(queue):
+    """The job's id; again, if the daemon has said that it could not take it."""
+    def once():
+        try:
+            return queue()
+        except client_library.OcidError:
+            return None
+    return until(once, "the job is taken")
+
+
+@pytest.mark.parametrize("hits", ["1", "2", "1+"])
+@pytest.mark.parametrize("point", POINTS)
+def test_all_is_well_once_the_fault_is_gone(make_ocid, store, b, point, hits):
+    ocid = make_ocid()
+    data = {"small": blob(3000), "large": blob(3 * MIB + 17)}
+    sources = {name: ocid.file(bytes_, name) for name, bytes_ in data.items()}
+    start(ocid, f"{point}:{hits}")
+    once = hits != "1+"
+    jobs = {}
+    if once:
+        jobs = {name: submitted(lambda n=name: ocid.put(sources[n], f"{b}/{n}", key=n))
+                for name in data}
+    else:
+        for name in data:  # a disk that takes nothing may refuse each of them
+            try:
+                jobs[name] = ocid.put(sources[name], f"{b}/{name}", key=name)
+            except client_library.OcidError:
+                pass
+        for job in jobs.values():
+            ocid.wait_that(job, lambda s: s.final or s.state in ("waiting", "running"), "at work")
+    ocid.restart()
+    for name in data:
+        job = jobs.get(name) or ocid.put(sources[name], f"{b}/{name}", key=name)
+        ocid.done(job)
+        assert store.object_sha(f"{b}/{name}") == sha(data[name])
+
+    ocid.stop()
+    start(ocid, f"{point}:{hits}")
+    got = {}
+    for name in data:
+        try:
+            got[name] = ocid.get(f"{b}/{name}", f"got-{name}", key=f"get-{name}")
+        except client_library.OcidError:
+            pass
+    ocid.restart()
+    for name in data:
+        ocid.done(got.get(name) or ocid.get(f"{b}/{name}", f"got-{name}", key=f"get-{name}"))
+        assert sha(ocid.files / f"got-{name}") == sha(data[name])
+    assert ocid.part_files() == [] and store.uploads(b) == []
