@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/fault.h"
 #include "jobs/kit.h"
 #include "oci/checksum.h"
 #include "ocid/error.h"
