@@ -54,7 +54,7 @@ python() {
     done
     [ -n "$there" ] || return 0
     OCID_BUILD=$root/build/ci PYTHONPATH=$root/tests \
-        "$venv/bin/python" -m pytest -q -n 2 --dist worksteal --timeout 300 \
+        "$venv/bin/python" -m pytest -q -n "${workers:-2}" --dist worksteal --timeout 300 \
         -p no:cacheprovider -ra $there
 }
 
@@ -81,6 +81,7 @@ step python python python
 step scenarios python scenario
 if [ -n "$full" ]; then
     step oracle oracle
+    workers=0 # one machine, looked at in order
     step systemd python systemd
 fi
 if [ -n "$failed" ]; then
