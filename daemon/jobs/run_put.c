@@ -723,15 +723,25 @@ static void progress(const struct run *u, struct ocp_status *ret)
     }
 }
 
+/* The job goes on later, in this life or the next: the answer with the upload's id may have come
+ * after its last row. */
+static void keep(struct run *u)
+{
+    struct put *p = u->of;
+    struct room_op *o = room_op_new(u->room, STORE_XFER, NULL, NULL);
+    o->text[0] = oc_strdup(p->upload_id);
+    o->op.xfer = row_of(u, o->text[0]);
+    room_saved_keep(u->room, &o->op.xfer);
+    room_op_post(o);
+}
+
 static void put_free(struct run *u)
 {
     struct put *p = u->of;
     if (!p)
         return;
-    if (p->plan && p->upload_id[0] && !u->job->ending && !job_final(u->job)) {
-        struct store_xfer row = row_of(u, p->upload_id);
-        room_saved_keep(u->room, &row);
-    }
+    if (p->plan && p->upload_id[0] && !u->job->ending && !job_final(u->job))
+        keep(u);
     xfer_put_free(p->plan);
     if (p->file)
         xfer_file_unref(p->file);

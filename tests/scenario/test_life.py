@@ -59,6 +59,21 @@ def test_what_is_nearly_through_is_let_through(make_ocid, store, b):
     assert store.count("PutObject") == 1
 
 
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_an_upload_whose_id_is_known_is_not_forgotten_at_the_stop(make_ocid, store, b, nth):
+    """Whichever of a put's rows was refused by the disk when the daemon stops."""
+    ocid = make_ocid(network__retry_cap_seconds=60).start(OCID_FAULT=f"store.write:{nth}")
+    path = ocid.file(blob(3 * MIB))
+    try:
+        job = ocid.put(path, f"{b}/o", key="o")
+        ocid.wait_that(job, lambda s: s.final or s.state == "waiting", "refused a row, or done")
+    except client_library.OcidError:
+        pass  # it was the row of the job itself
+    ocid.restart()
+    ocid.done(ocid.put(path, f"{b}/o", key="o"))
+    assert store.count("CreateMultipartUpload") == 1 and store.uploads(b) == []
+
+
 def test_jobs_of_a_stopping_daemon_are_refused_or_kept(ocid, store, b):
     """Whatever was acknowledged up to the end is done after it."""
     path, taken = ocid.file(b"x"), []
