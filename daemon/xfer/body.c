@@ -173,6 +173,7 @@ void body_resume(struct xfer_job *j)
         return;
     struct engine *e = j->e;
     j->paused = 0;
+    j->pace = PACE_NONE;
     j->heard_ms = engine_now_ms(e);
     CURLcode rc = curl_easy_pause(j->lane->easy, CURLPAUSE_CONT);
     if (rc)
@@ -221,7 +222,7 @@ static struct body_io *piece(struct xfer_job *j)
 
 static size_t pause_read(struct xfer_job *j)
 {
-    if (!j->busy)
+    if (!j->busy && !j->pace)
         ask_pool(j, IO_READ, j->at, IO_BYTES);
     j->paused = 1;
     return CURL_READFUNC_PAUSE;
@@ -255,7 +256,11 @@ size_t on_read_cb(char *to, size_t size, size_t n, void *arg)
     j->heard_ms = engine_now_ms(j->e);
     if (!room)
         return 0;
-    ssize_t got = next_bytes(j, to, room);
+    if (!pace_open(j->e)) {
+        j->pace = PACE_WAITS;
+        return pause_read(j);
+    }
+    ssize_t got = next_bytes(j, to, pace_piece(j->e, room));
     if (got < 0 && errno == EAGAIN)
         return pause_read(j);
     if (got <= 0) {
@@ -266,6 +271,7 @@ size_t on_read_cb(char *to, size_t size, size_t n, void *arg)
         return CURL_READFUNC_ABORT;
     }
     body_sum(j, to, (size_t)got);
+    pace_take(j->e, (uint64_t)got);
     j->at += (uint64_t)got;
     atomic_store_explicit(&r->bytes_moved, j->at, memory_order_relaxed);
     atomic_fetch_add_explicit(&j->e->bytes_up, (uint64_t)got, memory_order_relaxed);
@@ -293,6 +299,7 @@ int on_seek_cb(void *arg, curl_off_t offset, int origin)
     source_drop(j);
     j->at = j->asked = 0;
     j->paused = 0;
+    j->pace = PACE_NONE;
     atomic_store(&j->r->bytes_moved, 0);
     body_sum_start(j);
     return CURL_SEEKFUNC_OK;

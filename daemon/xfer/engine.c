@@ -44,6 +44,7 @@ static struct settings *settings_new(const struct engine_options *o)
     s->connect_seconds = o->connect_seconds ? o->connect_seconds : 10;
     s->stall_seconds = o->stall_seconds ? o->stall_seconds : 60;
     s->connections = o->connections ? o->connections : 32;
+    s->max_bytes_per_s = o->max_bytes_per_s;
     return s;
 }
 
@@ -64,6 +65,8 @@ static void apply(struct engine *e, struct settings *s)
     e->settings = s;
     e->generation++; /* lanes are set up anew before their next request */
     curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, (long)s->connections);
+    e->pace_left = 0;
+    e->pace_at_ms = engine_now_ms(e);
 }
 
 /* ---- clocks ---- */
@@ -99,7 +102,7 @@ void engine_pump(struct engine *e)
     ahead = ahead < AHEAD_MIN ? AHEAD_MIN : ahead > AHEAD_MAX ? AHEAD_MAX : ahead;
     while (e->queued && e->n_in[MOVE_SIGNING] + e->n_in[MOVE_READY] < ahead)
         job_prepare(e->queued);
-    while (e->ready && e->n_in[MOVE_RUNNING] < e->settings->connections)
+    while (e->ready && e->n_in[MOVE_RUNNING] < e->settings->connections && pace_open(e))
         job_launch(e->ready);
 }
 
@@ -185,6 +188,7 @@ static void take_notes(struct engine *e, struct mail_list *batch)
             break;
         case NOTE_OPTIONS:
             apply(e, n->settings);
+            pace_resume(e); /* they may have waited for a lower limit's bucket */
             break;
         case NOTE_SIGNER:
             vault_link_close(e->link);
@@ -268,6 +272,7 @@ static void shut_begin(struct engine *e)
     life_end(&e->life);
     life_close(&e->life, (uv_handle_t *)&e->timer);
     life_close(&e->life, (uv_handle_t *)&e->tick);
+    life_close(&e->life, (uv_handle_t *)&e->pace);
     life_close(&e->life, (uv_handle_t *)&e->flush);
     life_close(&e->life, (uv_handle_t *)&e->pipes);
     close(e->pipes_fd);
@@ -336,6 +341,8 @@ static void open_handles(struct engine *e)
     life_open(&e->life, (uv_handle_t *)&e->timer);
     uv_timer_init(&e->loop, &e->tick);
     life_open(&e->life, (uv_handle_t *)&e->tick);
+    uv_timer_init(&e->loop, &e->pace);
+    life_open(&e->life, (uv_handle_t *)&e->pace);
     uv_prepare_init(&e->loop, &e->flush);
     life_open(&e->life, (uv_handle_t *)&e->flush);
     uv_prepare_start(&e->flush, on_flush);

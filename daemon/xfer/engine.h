@@ -55,13 +55,12 @@ struct xfer_request {
     enum body_to to;
     int pipe_fd; /* SINK_PIPE; borrowed */
     size_t max_memory;
-    unsigned sums;            /* XFER_CRC32C | XFER_MD5: over the body sent, or received */
-    int sum_first;            /* BODY_FILE: CRC32C before sending, and put it into the headers */
-    int ranged;               /* refuse before its first byte whatever is not 206 (or 416) */
-    uint64_t max_bytes_per_s; /* 0: no limit */
-    const char *key_id;       /* of a session: "ST$" and its token; NULL: the signer knows it.
-                                 Borrowed till on_done */
-    const char *obo_token;    /* delegation token, or NULL; borrowed till on_done */
+    unsigned sums;         /* XFER_CRC32C | XFER_MD5: over the body sent, or received */
+    int sum_first;         /* BODY_FILE: CRC32C before sending, and put it into the headers */
+    int ranged;            /* refuse before its first byte whatever is not 206 (or 416) */
+    const char *key_id;    /* of a session: "ST$" and its token; NULL: the signer knows it.
+                              Borrowed till on_done */
+    const char *obo_token; /* delegation token, or NULL; borrowed till on_done */
     void *owner;
 
     /* read by any thread while it runs */
@@ -93,6 +92,7 @@ void xfer_request_fini(struct xfer_request *r);
 struct engine_options {
     const char *ca_file, *proxy, *no_proxy; /* NULL: system's CAs, no proxy */
     unsigned connect_seconds, stall_seconds, connections, io_per_mount;
+    uint64_t max_bytes_per_s; /* of all bodies together, both ways; 0: no limit */
     const char *user_agent;
     int sign_fd; /* vault's signing socket; owned from now on */
 };

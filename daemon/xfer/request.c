@@ -607,7 +607,6 @@ static void lane_setup(struct lane *l)
     curl_easy_reset(easy);
     l->generation = l->e->generation;
     l->buffer = l->upload_buffer = 0;
-    l->max_send = l->max_recv = 0;
     lane_callbacks(l);
     lane_proxy(l, s);
     lane_tls(l, s);
@@ -667,6 +666,7 @@ static void use_body_here(struct xfer_job *j, const char *bytes, size_t n)
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)n);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, n ? bytes : "");
+    pace_take(j->e, n);
 }
 
 static void use_method(struct xfer_job *j)
@@ -696,16 +696,10 @@ static void use_buffers(struct xfer_job *j)
     int is_big = r->to != SINK_MEMORY && (r->length >= BIG_BODY || !r->length);
     long buffer = r->from == BODY_NONE && is_big ? 256 * 1024 : CURL_MAX_WRITE_SIZE;
     long upload = r->from == BODY_FILE && r->length >= BIG_BODY ? 512 * 1024 : 16 * 1024;
-    uint64_t send = r->from == BODY_NONE ? 0 : r->max_bytes_per_s;
-    uint64_t recv = r->from == BODY_NONE ? r->max_bytes_per_s : 0;
     if (l->buffer != buffer)
         curl_easy_setopt(l->easy, CURLOPT_BUFFERSIZE, l->buffer = buffer);
     if (l->upload_buffer != upload)
         curl_easy_setopt(l->easy, CURLOPT_UPLOAD_BUFFERSIZE, l->upload_buffer = upload);
-    if (l->max_send != send)
-        curl_easy_setopt(l->easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)(l->max_send = send));
-    if (l->max_recv != recv)
-        curl_easy_setopt(l->easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)(l->max_recv = recv));
 }
 
 void job_launch(struct xfer_job *j)

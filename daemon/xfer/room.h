@@ -53,6 +53,7 @@ struct note {
 struct settings {
     char *ca_file, *proxy, *no_proxy, *user_agent;
     unsigned connect_seconds, stall_seconds, connections;
+    uint64_t max_bytes_per_s; /* 0: no limit */
 };
 
 struct xfer_file {
@@ -99,7 +100,6 @@ struct lane {
     struct lane *next;    /* idle ones */
     unsigned generation;  /* of the settings that were applied */
     long buffer, upload_buffer;
-    uint64_t max_send, max_recv;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -157,9 +157,10 @@ struct xfer_job {
     uint64_t heard_ms; /* when bytes moved last */
     int unsent;        /* bytes in the socket's queue at the last look */
     int paused;        /* by a callback of ours; body_resume() goes on */
-    int headers_done;  /* of the final answer */
-    int to_error;      /* the body is an error's, it goes to memory */
-    int enough;        /* of such a body: the transfer was cut there */
+    enum { PACE_NONE, PACE_WAITS, PACE_DUE } pace; /* paused by the limit of bandwidth */
+    int headers_done;                              /* of the final answer */
+    int to_error;                                  /* the body is an error's, it goes to memory */
+    int enough;                                    /* of such a body: the transfer was cut there */
 
     /* body, either direction */
     uint64_t at;    /* bytes passed */
@@ -214,6 +215,9 @@ struct engine {
     int n_places;
     uv_timer_t timer; /* libcurl's */
     uv_timer_t tick;  /* looks for stalls while something runs */
+    uv_timer_t pace;  /* the bucket is empty: until there is something in it */
+    int64_t pace_left;
+    uint64_t pace_at_ms; /* of the last refill */
     uv_prepare_t flush;
     uv_poll_t pipes; /* an epoll of pipes that are full: nobody's flags are touched */
     int pipes_fd;
@@ -240,6 +244,20 @@ struct host *engine_host(struct engine *e, const char *name);
 /* Milliseconds of the loop's clock, seconds of the wall's. */
 uint64_t engine_now_ms(const struct engine *e);
 int64_t engine_now_s(void);
+
+/* ---- pace.c ---- */
+
+/* 1: bytes may move now. 0: the bucket is empty, and pace_resume() comes once it is not. */
+int pace_open(struct engine *e);
+
+/* So many bytes have moved. */
+void pace_take(struct engine *e, uint64_t n);
+
+/* How many of n bytes should move at once, so that a low limit does not come in bursts. */
+size_t pace_piece(struct engine *e, size_t n);
+
+/* Goes on with all transfers that the limit has paused. */
+void pace_resume(struct engine *e);
 
 /* ---- sockets.c ---- */
 

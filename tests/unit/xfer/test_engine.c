@@ -1123,20 +1123,47 @@ static void test_pause_is_no_stall(void **state)
     rig_close(&g);
 }
 
+/* Two up and one down share the limit; without one the rest of a fourth comes at once. */
 static void test_limit(void **state)
 {
     (void)state;
     struct rig g;
-    struct ask a;
+    struct ask a[4];
     rig_open(&g);
-    struct xfer_file *f = pattern_file(3 * MIB, 0);
-    ask_put(&a, &g, f, 0, 3 * MIB);
-    a.r.max_bytes_per_s = 2 * MIB;
-    uint64_t from = clock_mono_ms();
-    run(&a);
-    assert_ok(&a);
-    assert_in_range(clock_mono_ms() - from, 500, 4000);
-    ask_fini(&a);
+    struct engine_options o = options(&g);
+    o.max_bytes_per_s = 4 * MIB;
+    engine_configure(g.e, &o);
+    for (int slow = 0; slow < 2; slow++) {
+        struct xfer_file *f = pattern_file(MIB, slow), *to = xfer_file_new(temp_fd(), slow, 1);
+        ask_put(&a[0], &g, f, 0, MIB);
+        ask_put(&a[1], &g, f, 0, MIB);
+        ask_range(&a[2], &g, "/get?3000000", to, 0, MIB);
+        uint64_t from = clock_mono_ms();
+        for (int i = 0; i < 3; i++)
+            post(&a[i]);
+        wait_done(&g, 3);
+        assert_true(clock_mono_ms() - from >= 600);
+        for (int i = 0; i < 3; i++) {
+            assert_ok(&a[i]);
+            ask_fini(&a[i]);
+        }
+        g.n_done = 0;
+        xfer_file_unref(f);
+        xfer_file_unref(to);
+    }
+    o.max_bytes_per_s = 16 * 1024;
+    engine_configure(g.e, &o);
+    struct xfer_file *f = pattern_file(30 * MIB, 0);
+    ask_put(&a[3], &g, f, 0, 30 * MIB);
+    post(&a[3]);
+    engine_flush(g.e);
+    while (!atomic_load(&a[3].r.bytes_moved))
+        sched_yield();
+    o.max_bytes_per_s = 0;
+    engine_configure(g.e, &o);
+    wait_done(&g, 1); /* half an hour, at the old limit */
+    assert_ok(&a[3]);
+    ask_fini(&a[3]);
     xfer_file_unref(f);
     rig_close(&g);
 }
