@@ -17,7 +17,14 @@
 #include "ctl/json.h"
 #include "ctl/progress.h"
 
-enum { WINDOW = 1000, POLL_MS = 60000, BACK_MS = 30000, BACK_STEP_MS = 100, TELL_MEMBERS = 10 };
+enum {
+    WINDOW = 1000,
+    POLL_MS = 60000,
+    BACK_MS = 30000,
+    BACK_STEP_MS = 100,
+    CALM_MS = 100,
+    TELL_MEMBERS = 10
+};
 
 struct member {
     bool ended;
@@ -262,6 +269,7 @@ static int ask(struct follow *f, bool fresh, uint64_t wait_ms)
     bool more = true;
     q.ids = ids;
     q.wait_ms = wait_ms;
+    q.calm_ms = CALM_MS;
     if (fresh) {
         progress_begin(&f->p);
         f->since = 0;
@@ -321,7 +329,8 @@ static void totals(struct follow *f)
     progress_totals(&f->p, done, total, follow_clock());
 }
 
-/* A change of state comes at once; for the bytes we look again when it is time to draw. */
+/* The end of a job comes at once, other changes soon; for the bytes we look again when it is time
+ * to draw. */
 static int step(struct follow *f)
 {
     uint64_t now = follow_clock(), wait = POLL_MS;
@@ -331,7 +340,7 @@ static int step(struct follow *f)
         wait = progress_due(&f->p, now);
     if (f->deadline - now < wait)
         wait = f->deadline - now;
-    int rc = ask(f, f->fresh, f->fresh ? 0 : wait);
+    int rc = ask(f, f->fresh, f->fresh ? 0 : wait); /* of an end we hear at once */
     now = follow_clock();
     if (rc || !f->n_left || !f->p.out || progress_due(&f->p, now))
         return rc;

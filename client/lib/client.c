@@ -13,6 +13,7 @@
 enum {
     IN_FLIGHT = 4,      /* messages of one ocid_submit() on their way at a time */
     POLL_MS = 60000,    /* longest long poll of ocid_wait() */
+    CALM_MS = 100,      /* changes that end no job are heard of so often */
     BACK_MS = 15000,    /* how long ocid_wait() waits for a daemon that was restarted */
     BACK_STEP_MS = 100, /* between two tries to reach it */
 };
@@ -183,7 +184,8 @@ static int query_out(struct ocid *c, const struct ocid_query *in, struct ocp_sta
     int rc = lib_struct(&q, sizeof q, in, "ocid_query_of()", &err);
     if (rc)
         return lib_failed(c, &err, -1);
-    if (q.n_ids > OCP_MAX_JOBS || q.limit > OCP_MAX_JOBS || q.wait_ms > 600000)
+    if (q.n_ids > OCP_MAX_JOBS || q.limit > OCP_MAX_JOBS || q.wait_ms > 600000 ||
+        q.calm_ms > 600000)
         return lib_fail(c, OCID_E_INVALID, 0,
                         "a question has at most %d ids, a limit of %d and a wait of 600 s",
                         OCP_MAX_JOBS, OCP_MAX_JOBS);
@@ -201,6 +203,8 @@ static int query_out(struct ocid *c, const struct ocid_query *in, struct ocp_sta
         OCP_SET(out, status_ask, wait_ms, q.wait_ms);
     if (q.limit)
         OCP_SET(out, status_ask, limit, q.limit);
+    if (q.calm_ms)
+        OCP_SET(out, status_ask, calm_ms, q.calm_ms);
     return 0;
 }
 
@@ -627,6 +631,7 @@ static int wait_once(struct waiter *w)
     q.epoch = w->epoch;
     q.since = w->since;
     q.wait_ms = left < 0 ? 0 : left < POLL_MS ? (uint64_t)left : POLL_MS;
+    q.calm_ms = w->on_change ? CALM_MS : q.wait_ms;
     int rc = status(c, &q, w->deadline, &page);
     if (rc && (c->state == LIB_LOST || rc == OCID_E_STOPPING) && rc != OCID_E_PROTOCOL)
         return come_back(w);

@@ -111,7 +111,8 @@ static void look(struct deferred *d)
     struct poll *next;
     for (struct poll *p = f->polls; p; p = next) {
         next = p->next;
-        if (!p->life.ended && p->ready(p)) { /* an answer may end other polls of its asker */
+        if (!p->life.ended &&
+            p->ready(p, p->calm)) { /* an answer may end other polls of its asker */
             feed_poll_end(p);
             p->answer(p);
         }
@@ -122,13 +123,24 @@ static void look(struct deferred *d)
 static void on_timeout(uv_timer_t *t)
 {
     struct poll *p = OC_OWNER(t, struct poll, timer);
+    uint64_t rest = p->rest_ms;
+    p->calm = 0;
+    p->rest_ms = 0;
+    if (rest && !p->ready(p, 0)) {
+        uv_timer_start(t, on_timeout, rest, 0);
+        return;
+    }
     feed_poll_end(p);
     p->answer(p);
 }
 
-void feed_poll(struct feed *f, struct poll *p, uint64_t wait_ms, void (*gone)(void *), void *owner)
+void feed_poll(struct feed *f, struct poll *p, uint64_t wait_ms, uint64_t calm_ms,
+               void (*gone)(void *), void *owner)
 {
+    uint64_t first = calm_ms && calm_ms < wait_ms ? calm_ms : wait_ms;
     p->feed = f;
+    p->calm = calm_ms != 0;
+    p->rest_ms = wait_ms - first;
     p->prev = NULL;
     p->next = f->polls;
     if (f->polls)
@@ -137,7 +149,7 @@ void feed_poll(struct feed *f, struct poll *p, uint64_t wait_ms, void (*gone)(vo
     life_init(&p->life, gone, owner);
     uv_timer_init(loop_uv(f->loop), &p->timer);
     life_open(&p->life, (uv_handle_t *)&p->timer);
-    uv_timer_start(&p->timer, on_timeout, wait_ms, 0);
+    uv_timer_start(&p->timer, on_timeout, first, 0);
 }
 
 void feed_poll_end(struct poll *p)

@@ -38,9 +38,11 @@ struct poll {
     uint64_t since, *ids, set; /* ids NULL and set 0: everything of uid's */
     uint32_t n_ids;
     uv_timer_t timer;
+    uint64_t rest_ms; /* calm: what is left of the wait after it */
+    int calm;         /* only the end of a job is worth an answer yet */
     struct life life;
-    int (*ready)(struct poll *p);   /* something is there to tell */
-    void (*answer)(struct poll *p); /* a change, or the time is over */
+    int (*ready)(struct poll *p, int ends_only); /* something is there to tell */
+    void (*answer)(struct poll *p);              /* a change, or the time is over */
 };
 
 void feed_init(struct feed *f, struct loop *loop, void (*evict)(void *, struct job *), void *arg);
@@ -59,8 +61,10 @@ void feed_not_final(struct feed *f, struct job *j);
 /* First job beyond a number, in order; NULL: none. Goes on with j->news.next. */
 struct job *feed_after(const struct feed *f, uint64_t since);
 
-/* p is embedded in an object of the asker's; gone(owner) comes when its timer is closed. */
-void feed_poll(struct feed *f, struct poll *p, uint64_t wait_ms, void (*gone)(void *), void *owner);
+/* p is embedded in an object of the asker's; gone(owner) comes when its timer is closed. For the
+ * first calm_ms only the end of a job is an answer. */
+void feed_poll(struct feed *f, struct poll *p, uint64_t wait_ms, uint64_t calm_ms,
+               void (*gone)(void *), void *owner);
 
 /* Ends a poll without an answer: the asker has gone. */
 void feed_poll_end(struct poll *p);

@@ -127,6 +127,11 @@ static int is_news(const struct follow *f, const struct job *j)
     return j && j->uid == f->poll.uid && j->seq > f->poll.since;
 }
 
+static int is_worth(const struct follow *f, const struct job *j, int ends_only)
+{
+    return is_news(f, j) && (!ends_only || job_final(j));
+}
+
 static int by_seq(const void *a, const void *b)
 {
     const struct job *const *x = a, *const *y = b;
@@ -190,19 +195,19 @@ static void collect(struct follow *f, struct answer *a)
         add_feed(f, a);
 }
 
-static int follow_ready(struct poll *p)
+static int follow_ready(struct poll *p, int ends_only)
 {
     struct follow *f = OC_OWNER(p, struct follow, poll);
     struct book *b = &f->room->book;
     if (p->set)
-        return is_news(f, book_find(b, p->set));
+        return is_worth(f, book_find(b, p->set), ends_only);
     for (uint32_t i = 0; i < p->n_ids; i++)
-        if (is_news(f, book_find(b, p->ids[i])))
+        if (is_worth(f, book_find(b, p->ids[i]), ends_only))
             return 1;
     if (p->ids)
         return 0;
     for (struct job *j = feed_after(&f->room->feed, p->since); j; j = j->news.next)
-        if (j->uid == p->uid)
+        if (is_worth(f, j, ends_only))
             return 1;
     return 0;
 }
@@ -295,10 +300,10 @@ void on_status(struct session *s, const struct ticket *t, const void *msg)
     }
     if (look_up(f))
         return;
-    if (m->wait_ms && !follow_ready(&f->poll)) {
+    if (m->wait_ms && !follow_ready(&f->poll, m->calm_ms != 0)) {
         f->session = s;
         DL_APPEND(s->follows, f);
-        feed_poll(&f->room->feed, &f->poll, m->wait_ms, follow_free, f);
+        feed_poll(&f->room->feed, &f->poll, m->wait_ms, m->calm_ms, follow_free, f);
         return;
     }
     follow_answer(&f->poll);

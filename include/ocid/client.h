@@ -335,6 +335,7 @@ struct ocid_query {
     uint64_t epoch, since; /* of an earlier page; 0: everything */
     uint64_t wait_ms;      /* wait so long for a change after `since` */
     uint64_t limit;        /* most jobs; 0: the daemon chooses */
+    uint64_t calm_ms;      /* a change that ends no job is told only after so long */
 };
 
 static inline struct ocid_query ocid_query_of(void)
@@ -353,10 +354,11 @@ OCID_API int ocid_status(struct ocid *c, const struct ocid_query *q, int timeout
 typedef int ocid_status_fn(void *user, const struct ocid_status *job);
 
 /* Waits until n jobs (or sets) have ended. on_change (may be NULL) hears of each job once at first
- * and then of its changes; of its end exactly once. 0 when all are done; else the error of the
- * first in the array that is not (OCID_E_CANCELLED for a cancelled one), its place in
- * ocid_failure(c)->index. OCID_E_NOT_FOUND at once for an id that is none. What on_change returned
- * if it was not 0. Connects again when the daemon is restarted meanwhile. */
+ * and then of its changes, some ten times a second at most; of its end exactly once, at once. 0
+ * when all are done; else the error of the first in the array that is not (OCID_E_CANCELLED for a
+ * cancelled one), its place in ocid_failure(c)->index. OCID_E_NOT_FOUND at once for an id that is
+ * none. What on_change returned if it was not 0. Connects again when the daemon is restarted
+ * meanwhile. */
 OCID_API int ocid_wait(struct ocid *c, const uint64_t *ids, size_t n, int timeout_ms,
                        ocid_status_fn *on_change, void *user);
 

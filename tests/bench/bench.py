@@ -190,7 +190,8 @@ class Client:
                     return j
             if time.monotonic() > end:
                 raise Failed(f"job {ident} is not final after {seconds} s: {r['jobs']}")
-            ask = {"ids": [ident], "epoch": r["epoch"], "since": r["seq"], "wait_ms": 500}
+            ask = {"ids": [ident], "epoch": r["epoch"], "since": r["seq"], "wait_ms": 500,
+                   "calm_ms": 500}
 
 
 # processes ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ struct hall {
 
 struct asker {
     struct poll poll;
-    int is_ready, n_answers, gone;
+    int is_ready, is_end, n_answers, gone;
     struct asker *ends; /* answering this one ends that one */
 };
 
@@ -105,9 +105,10 @@ static void test_the_newest_final_jobs_stay(void **state)
     h->feed.head = h->feed.tail = NULL;
 }
 
-static int ready(struct poll *p)
+static int ready(struct poll *p, int ends_only)
 {
-    return OC_OWNER(p, struct asker, poll)->is_ready;
+    const struct asker *a = OC_OWNER(p, struct asker, poll);
+    return a->is_ready && (!ends_only || a->is_end);
 }
 
 static void answer(struct poll *p)
@@ -123,11 +124,16 @@ static void gone(void *owner)
     ((struct asker *)owner)->gone++;
 }
 
-static void ask(struct hall *h, struct asker *a, uint64_t wait_ms)
+static void ask_calmly(struct hall *h, struct asker *a, uint64_t wait_ms, uint64_t calm_ms)
 {
     a->poll.ready = ready;
     a->poll.answer = answer;
-    feed_poll(&h->feed, &a->poll, wait_ms, gone, a);
+    feed_poll(&h->feed, &a->poll, wait_ms, calm_ms, gone, a);
+}
+
+static void ask(struct hall *h, struct asker *a, uint64_t wait_ms)
+{
+    ask_calmly(h, a, wait_ms, 0);
 }
 
 static void test_polls_are_answered_once(void **state)
@@ -158,12 +164,34 @@ static void test_polls_are_answered_once(void **state)
     free(j);
 }
 
+/* A change waits for the calm to be over, an end does not, and whoever hears nothing waits on. */
+static void test_calm_polls_hear_of_ends_at_once(void **state)
+{
+    struct hall *h = *state;
+    struct asker end = {.is_ready = 1, .is_end = 1}, change = {.is_ready = 1}, none = {0};
+    struct job *j = kit_job(1, 0, 0);
+    ask_calmly(h, &end, 600000, 600000);
+    ask_calmly(h, &change, 600000, 50);
+    ask_calmly(h, &none, 120, 50);
+    feed_touch(&h->feed, j);
+    uv_run(loop_uv(h->loop), UV_RUN_NOWAIT);
+    assert_int_equal(end.n_answers, 1);
+    assert_int_equal(change.n_answers + none.n_answers, 0);
+    uint64_t from = clock_mono_ms();
+    loop_run(h->loop);
+    assert_int_equal(end.n_answers + change.n_answers + none.n_answers, 3);
+    assert_true(clock_mono_ms() - from >= 50);
+    feed_forget(&h->feed, j);
+    free(j);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_first_beyond_any_number, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_newest_final_jobs_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_polls_are_answered_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_calm_polls_hear_of_ends_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

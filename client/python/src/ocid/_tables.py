@@ -221,6 +221,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("since", "u64", False, 0, "", "only what changed after this number"),
         Field("wait_ms", "u64", False, 600000, "", "wait so long for a change after `since`"),
         Field("limit", "u64", False, 1000, "", "most jobs in the reply"),
+        Field("calm_ms", "u64", False, 600000, "", "with wait_ms: a change that ends none of these jobs is told only after so long"),
     ),
     "status": (
         Field("id", "u64", True, 0, "", "its id"),

@@ -396,12 +396,14 @@ class Client:
         return acks
 
     def _statuses(self, ids: Sequence[int], epoch: int = 0, since: int = 0,
-                  wait_ms: int = 0) -> tuple[int, int, List[Status]]:
+                  wait_ms: int = 0, calm_ms: int = 0) -> tuple[int, int, List[Status]]:
         ask: dict[str, Any] = {"ids": ids} if ids else {}
         if since:
             ask["epoch"], ask["since"] = epoch, since
         if wait_ms:
             ask["wait_ms"] = wait_ms
+            if calm_ms:
+                ask["calm_ms"] = calm_ms
         found: List[Status] = []
         while True:
             page = self._call("job.status", ask, timeout=self._timeout + wait_ms / 1000)
@@ -420,7 +422,8 @@ class Client:
             left = _left(end)
             wait_ms = 0 if first else _POLL_MS if left is None else min(_POLL_MS, int(left * 1000))
             try:
-                epoch, since, found = self._statuses(sorted(waiting), epoch, since, wait_ms)
+                epoch, since, found = self._statuses(sorted(waiting), epoch, since, wait_ms,
+                                                     wait_ms)
             except (errors.NoDaemon, errors.Stopping):
                 now = time.monotonic()
                 gone_at = gone_at or now
