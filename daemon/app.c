@@ -52,9 +52,18 @@ static const char *text_or_null(const char *s)
     return *s ? s : NULL;
 }
 
+/* Enough that no core that signs waits for the next string, few enough to be signed when wanted. */
+static unsigned sign_ahead(void)
+{
+    enum { A_CORE = 32, LEAST = 64, MOST = 480 };
+    long n = A_CORE * sysconf(_SC_NPROCESSORS_ONLN);
+    return n < LEAST ? LEAST : n > MOST ? MOST : (unsigned)n;
+}
+
 static struct engine_options engine_options_of(const struct config *c)
 {
     return (struct engine_options){
+        .sign_ahead = sign_ahead(),
         .ca_file = text_or_null(c->network_ca_file),
         .proxy = text_or_null(c->network_proxy),
         .no_proxy = text_or_null(c->network_no_proxy),
@@ -308,6 +317,7 @@ int app_run(const struct app_options *opt, struct oc_err *err)
     a.room.loop = a.loop;
     a.room.uv = loop_uv(a.loop);
     a.room.config = a.config;
+    a.room.sign_ahead = sign_ahead();
     if (open_all(&a, err))
         return oc_err_exit(err->code); /* the process ends: the kernel closes the rest */
     a.server_open = 1;

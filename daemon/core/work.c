@@ -97,8 +97,8 @@ static void slot_give(dev_t dev, struct mail_list *next)
 
 static void on_run(uv_work_t *req)
 {
-    struct work *w = OC_OWNER(req, struct work, req);
-    w->run(w);
+    for (struct work *w = OC_OWNER(req, struct work, req); w; w = w->with)
+        w->run(w);
 }
 
 static void on_ran(uv_work_t *req, int status);
@@ -128,7 +128,11 @@ static void on_ran(uv_work_t *req, int status)
     }
     if (!--g->n_pending)
         uv_unref((uv_handle_t *)&g->granted.wake);
-    w->done(w);
+    for (struct work *next_of_chain; w; w = next_of_chain) {
+        next_of_chain = w->with;
+        w->with = NULL;
+        w->done(w);
+    }
 }
 
 static void on_granted(void *owner, struct mail_list *batch)

@@ -21,6 +21,7 @@ struct work {
     uv_work_t req;
     struct work_gate *gate;
     dev_t mount;                  /* st_dev that it may block on; 0: none in particular */
+    struct work *with;            /* goes with it: the next of a chain, NULL: none */
     void (*run)(struct work *w);  /* in the pool */
     void (*done)(struct work *w); /* on the gate's loop; may free w or submit it again */
 };
@@ -33,7 +34,8 @@ struct work_gate *work_gate_new(uv_loop_t *loop, unsigned quota_per_mount);
  */
 void work_gate_free(struct work_gate *g);
 
-/* Queues w; beyond the mount's quota it waits its turn. Always asynchronous. */
+/* Queues w; beyond the mount's quota it waits its turn. Always asynchronous. A chain by w->with is
+ * one piece: one wake-up and one slot for all, run one after the other, then done in that order. */
 void work_submit(struct work_gate *g, struct work *w, dev_t mount);
 
 /* How many are in the pool or waiting. */

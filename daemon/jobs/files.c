@@ -22,7 +22,7 @@
 #include "oci/checksum.h"
 #include "proto/text.h"
 
-enum { CHUNK = 1 << 20 };
+enum { CHUNK = 1 << 20, CHAIN_MOST = 8 };
 
 static int fail_errno(struct file_task *t, int code, int sys, const char *what, const char *path)
 {
@@ -431,6 +431,23 @@ struct file_task *file_task_new(enum file_verb verb, void (*on_done)(struct file
 void file_task_submit(struct work_gate *gate, struct file_task *t)
 {
     work_submit(gate, &t->work, (dev_t)t->identity.dev);
+}
+
+void file_tasks_flush(struct file_chain *c, struct work_gate *gate)
+{
+    if (c->first)
+        work_submit(gate, c->first, (dev_t)c->dev);
+    *c = (struct file_chain){0};
+}
+
+void file_task_gather(struct file_chain *c, struct work_gate *gate, struct file_task *t)
+{
+    if (c->n == CHAIN_MOST || (c->first && c->dev != t->identity.dev))
+        file_tasks_flush(c, gate);
+    *(c->first ? c->last : &c->first) = &t->work;
+    c->last = &t->work.with;
+    c->dev = t->identity.dev;
+    c->n++;
 }
 
 void file_task_free(struct file_task *t)

@@ -62,6 +62,16 @@ struct file_task {
 
 struct file_task *file_task_new(enum file_verb verb, void (*done)(struct file_task *t), void *arg);
 void file_task_submit(struct work_gate *gate, struct file_task *t);
+
+/* Small tasks of one turn that go to the pool together, so that a wake-up serves several: in chains
+ * of one mount's. Gathered tasks must be flushed before the turn ends. */
+struct file_chain {
+    struct work *first, **last;
+    uint64_t dev;
+    unsigned n;
+};
+void file_task_gather(struct file_chain *c, struct work_gate *gate, struct file_task *t);
+void file_tasks_flush(struct file_chain *c, struct work_gate *gate);
 void file_task_free(struct file_task *t);
 
 /* The part file's name for a destination: ".ocid-<id>.part" in its directory; freed by free(). */

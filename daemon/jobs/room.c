@@ -19,9 +19,10 @@
 
 enum {
     READY_AHEAD = 32,       /* small jobs read and summed before their connection is free */
+    SIGN_AHEAD = 4,         /* times as many as are in flight are signed ahead */
+    START_BATCH = 8,        /* of these are begun at a time, when there are as many */
     READY_BULK_AHEAD = 4,   /* large files open and waiting to send */
     BULK_REQUEST_KIB = 700, /* buffers of curl and TLS of one large request */
-    FIRST_LIMIT = 32,
     BULK_SHARE = 8,
     BULK_LEAST = 4,
     GRACE_AGAIN_MS = 500, /* what was begun since is cancelled, too */
@@ -50,8 +51,6 @@ static void evict(void *arg, struct job *j)
 int room_open(struct room *r, struct oc_err *err)
 {
     r->pump.call = pump;
-    r->limit = r->config->transfer_connections < FIRST_LIMIT ? r->config->transfer_connections
-                                                             : FIRST_LIMIT;
     mail_list_init(&r->linger.ops);
     sched_init(&r->sched);
     book_init(&r->book, store_last_id(r->store) + 1);
@@ -66,8 +65,10 @@ static void start_some(struct room *r)
     struct job *j;
     if (r->stopping)
         return;
-    while (r->n_starting[0] + r->sched.n_queued[READY_EXPRESS] < READY_AHEAD &&
-           (j = sched_take(&r->sched, START_EXPRESS))) {
+    unsigned ahead = r->n_starting[0] + (unsigned)r->sched.n_queued[READY_EXPRESS];
+    if (ahead > READY_AHEAD - START_BATCH)
+        ahead = READY_AHEAD; /* one wake-up of the pool for several, a little later */
+    for (; ahead < READY_AHEAD && (j = sched_take(&r->sched, START_EXPRESS)); ahead++) {
         sched_charge(j, START_EXPRESS, j->bytes);
         run_start(r, j);
     }
@@ -78,11 +79,19 @@ static void start_some(struct room *r)
     }
 }
 
+unsigned room_limit(const struct room *r)
+{
+    unsigned limit = 0;
+    for (const struct flow *f = r->flows; f; f = f->next)
+        limit += f->n_posted ? (unsigned)f->limit : 0;
+    return limit;
+}
+
 /* Large requests take an eighth of the connections, four at least: a few fill a link, and more only
  * push each other's buffers out of the cache. They fit into the memory allowed. */
 static unsigned bulk_limit(const struct room *r)
 {
-    unsigned limit = (unsigned)r->limit / BULK_SHARE;
+    unsigned limit = room_limit(r) / BULK_SHARE;
     unsigned most = r->config->transfer_memory_mib * 1024 / BULK_REQUEST_KIB;
     limit = limit < BULK_LEAST ? BULK_LEAST : limit;
     limit = limit < most ? limit : most;
@@ -99,11 +108,19 @@ static struct job *next_ready(struct room *r, enum sched_queue *ret)
     return sched_take(&r->sched, *ret);
 }
 
+/* Some more than are in flight: while they wait for a connection they are signed. Where few are in
+ * flight it must be few, or who comes later would wait behind them. */
+static int may_hand_over(const struct room *r)
+{
+    unsigned limit = room_limit(r), ahead = SIGN_AHEAD * (limit ? limit : 1);
+    return r->in_flight < limit + (ahead < r->sign_ahead ? ahead : r->sign_ahead);
+}
+
 static void send_some(struct room *r)
 {
     enum sched_queue q;
     struct job *j;
-    while (r->in_flight < (unsigned)r->limit && (j = next_ready(r, &q))) {
+    while (may_hand_over(r) && (j = next_ready(r, &q))) {
         uint64_t part = (uint64_t)r->config->transfer_part_mib << 20;
         run_grant(j->run);
         sched_charge(j, q, j->bytes < part ? j->bytes : part);
@@ -127,6 +144,7 @@ static void pump(struct deferred *d)
     start_some(r);
     send_some(r);
     start_some(r); /* what left room behind */
+    file_tasks_flush(&r->sources, r->gate);
     engine_flush(r->engine);
     check_idle(r);
 }
@@ -143,22 +161,41 @@ void room_on_done(struct xfer_request *req, void *room)
     room_pump(room);
 }
 
-/* Success lets the number of requests in flight grow by one a round; a throttled answer halves it,
- * at most once a second, since those already in flight will be throttled as well. */
+static struct flow *flow_of(struct room *r, const char *host)
+{
+    for (struct flow *f = r->flows; f; f = f->next)
+        if (!strcmp(f->host, host))
+            return f;
+    struct flow *f = OC_NEW(struct flow);
+    flow_init(f, r->config->transfer_connections);
+    f->host = oc_strdup(host);
+    f->next = r->flows;
+    return r->flows = f;
+}
+
+void room_count_request(struct room *r, struct run_request *q)
+{
+    q->flow = flow_of(r, q->x.call.host);
+    q->x.host_limit = (unsigned)q->flow->limit;
+    q->flow->n_posted++;
+    r->in_flight++;
+    r->bulk_in_flight += q->bulk;
+}
+
 void room_count_answer(struct room *r, const struct run_request *q)
 {
+    struct flow *f = q->flow;
+    int small = !q->bulk && (q->x.to == SINK_MEMORY || q->x.length <= FILE_SMALL_BYTES);
+    struct flow_news news = {.ok = !q->x.err.code,
+                             .throttled = q->x.kind == OCI_KIND_THROTTLED,
+                             .others_wait = q->x.others_wait,
+                             .took_us = small ? q->x.took_us : 0};
+    f->n_posted--;
     r->in_flight--;
     r->bulk_in_flight -= q->bulk;
-    uint64_t now = clock_mono_ms();
-    if (!q->x.err.code) {
-        if (r->limit < r->config->transfer_connections)
-            r->limit += 1 / r->limit;
-    } else if (q->x.kind == OCI_KIND_THROTTLED && now - r->shrunk_at > 1000) {
-        r->shrunk_at = now;
-        r->limit = r->limit > 2 ? r->limit / 2 : 1;
-        log_warn("the service asks to slow down: at most %u requests at a time for now",
-                 (unsigned)r->limit);
-    }
+    if (flow_heard(f, &news, clock_mono_ms(), r->config->transfer_connections))
+        log_warn("%s asks to slow down: at most %u requests at a time for now", f->host,
+                 (unsigned)f->limit);
 }
 
 /* ---- keys and clocks ---- */
@@ -204,8 +241,6 @@ void room_keys_changed(struct room *r)
 void room_configured(struct room *r, const struct config *config)
 {
     r->config = config;
-    if (r->limit > config->transfer_connections)
-        r->limit = config->transfer_connections;
     room_keys_changed(r);
     room_pump(r);
 }
@@ -250,6 +285,12 @@ void room_close(struct room *r)
         struct saved *s = r->saved;
         r->saved = s->next;
         room_saved_free(s);
+    }
+    while (r->flows) {
+        struct flow *f = r->flows;
+        r->flows = f->next;
+        free(f->host);
+        free(f);
     }
     accounts_fini(&r->accounts);
     feed_fini(&r->feed);

@@ -15,6 +15,8 @@
 #include "jobs/account.h"
 #include "jobs/book.h"
 #include "jobs/feed.h"
+#include "jobs/files.h"
+#include "jobs/flow.h"
 #include "jobs/job.h"
 #include "jobs/sched.h"
 #include "store/store.h"
@@ -40,8 +42,9 @@ struct room {
     unsigned n_ops; /* store operations and submits that are still to come back */
     unsigned in_flight, bulk_in_flight; /* requests of runs */
     unsigned n_starting[2];             /* runs made but not yet sending: express, bulk */
-    double limit;                       /* of requests in flight: shrinks when throttled */
-    uint64_t shrunk_at;
+    struct file_chain sources;          /* small ones of this turn */
+    struct flow *flows;                 /* a host each */
+    unsigned sign_ahead; /* requests handed over before a connection is free, to be signed */
     unsigned turn;
     int reloading_keys, pruning;
     uv_timer_t grace;         /* while stopping */
@@ -76,6 +79,9 @@ void room_configured(struct room *r, const struct config *config);
 
 /* Somebody unlocked, locked or reloaded keys: jobs that wait for that try again. */
 void room_keys_changed(struct room *r);
+
+/* Requests in flight that the hosts at work allow. */
+unsigned room_limit(const struct room *r);
 
 /* Grants in the next turn of the loop. */
 void room_pump(struct room *r);
@@ -181,6 +187,7 @@ void room_saved_free(struct saved *s);
 void room_saved_keep(struct room *r, const struct store_xfer *row);
 
 struct run_request;
+void room_count_request(struct room *r, struct run_request *q);
 void room_count_answer(struct room *r, const struct run_request *q);
 void room_learn_clock(struct room *r, struct account *a, int64_t offset_s);
 void room_reload_keys(struct room *r);

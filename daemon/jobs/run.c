@@ -393,6 +393,7 @@ struct run_request *run_request_new(struct run *u)
     q->answer.on_done = on_answer;
     q->x.owner = &q->answer;
     q->x.profile = u->account->profile;
+    q->x.priority = u->job->priority;
     q->x.what = u->what;
     q->x.base = u->account->at->storage.base;
     q->x.max_memory = OCI_ERROR_BODY_MAX;
@@ -410,11 +411,10 @@ void run_post(struct run *u, struct run_request *q)
     if (q->x.call.body_kind == OCI_BODY_HERE)
         q->x.from = BODY_REQUEST;
     DL_APPEND(u->requests, q);
+    q->bulk = (uint8_t)sched_is_bulk(u->job);
     q->n_kicks = u->n_kicks;
     u->n_requests++;
-    u->room->in_flight++;
-    u->room->bulk_in_flight += sched_is_bulk(u->job);
-    q->bulk = (uint8_t)sched_is_bulk(u->job);
+    room_count_request(u->room, q);
     engine_post(u->room->engine, &q->x);
     room_pump(u->room); /* flushes */
 }

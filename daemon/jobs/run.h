@@ -26,6 +26,7 @@ struct run_request {
     struct answer_to answer;
     struct xfer_request x;
     struct xfer_step step;
+    struct flow *flow; /* its host's */
     uint8_t bulk;
     unsigned n_kicks; /* the run's, when it was sent */
 };
@@ -114,6 +115,12 @@ void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park);
 
 /* The daemon ends, so nothing new is sent: the run leaves once nothing of it is in flight. */
 void run_rest(struct run *u);
+
+/* It has ended; else what it has achieved is written down even while it stops, for it goes on. */
+static inline int run_is_over(const struct run *u)
+{
+    return u->stopping && u->has_verdict;
+}
 
 /* One more try at once: resume, unlock, reload. */
 void run_kick(struct run *u);

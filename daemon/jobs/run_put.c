@@ -76,7 +76,11 @@ static void open_source(struct run *u)
                                              .mtime_ns = s->mtime_ns,
                                              .ctime_ns = s->ctime_ns};
     run_work_begin(u);
-    file_task_submit(u->room->gate, t);
+    if (t->identity.known && t->identity.size <= FILE_SMALL_BYTES)
+        file_task_gather(&u->room->sources, u->room->gate, t);
+    else
+        file_task_submit(u->room->gate, t);
+    room_pump(u->room); /* flushes */
 }
 
 static void prepare(struct run *u)
@@ -655,7 +659,7 @@ static void answered(struct run *u, struct run_request *q, int ok)
     if (q->step.op == OP_PUT && q->x.sum_first)
         p->crc32c = q->x.crc32c_announced;
     xfer_put_end(p->plan, &q->step, how, q->x.reply.etag, q->x.crc32c);
-    if (ok && how == STEP_OK && q->step.op == OP_PART && !u->stopping)
+    if (ok && how == STEP_OK && q->step.op == OP_PART && !run_is_over(u))
         save_part(u, q);
     if (how == STEP_OK)
         p->n_sum = 0;

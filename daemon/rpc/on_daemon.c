@@ -82,7 +82,7 @@ void on_stats(struct session *s, const struct ticket *t, const void *msg)
     OCP_SET(&st, stats, bytes_up, e.bytes_up);
     OCP_SET(&st, stats, bytes_down, e.bytes_down);
     OCP_SET(&st, stats, in_flight, h->room->in_flight);
-    OCP_SET(&st, stats, in_flight_limit, (uint64_t)h->room->limit);
+    OCP_SET(&st, stats, in_flight_limit, room_limit(h->room));
     OCP_SET(&st, stats, profiles, ocp_span(&profiles, n_profiles));
     ticket_reply(t, &st);
     oc_buf_fini(&profiles);

@@ -25,7 +25,7 @@
 #include "core/loop.h"
 #include "xfer/room.h"
 
-enum { AHEAD_MIN = 8, AHEAD_MAX = 64, TICK_MS = 1000, TOLD_S = 10, CLOSE_S = 1 };
+enum { TICK_MS = 1000, TOLD_S = 10, CLOSE_S = 1 };
 
 /* ---- settings ---- */
 
@@ -44,6 +44,7 @@ static struct settings *settings_new(const struct engine_options *o)
     s->connect_seconds = o->connect_seconds ? o->connect_seconds : 10;
     s->stall_seconds = o->stall_seconds ? o->stall_seconds : 60;
     s->connections = o->connections ? o->connections : 32;
+    s->sign_ahead = o->sign_ahead ? o->sign_ahead : 8;
     s->max_bytes_per_s = o->max_bytes_per_s;
     return s;
 }
@@ -98,12 +99,17 @@ void engine_pump(struct engine *e)
 {
     if (e->closing)
         return;
-    unsigned ahead = e->settings->connections;
-    ahead = ahead < AHEAD_MIN ? AHEAD_MIN : ahead > AHEAD_MAX ? AHEAD_MAX : ahead;
+    unsigned ahead = e->settings->sign_ahead;
     while (e->queued && e->n_in[MOVE_SIGNING] + e->n_in[MOVE_READY] < ahead)
         job_prepare(e->queued);
-    while (e->ready && e->n_in[MOVE_RUNNING] < e->settings->connections && pace_open(e))
-        job_launch(e->ready);
+    struct xfer_job *j, *next;
+    DL_FOREACH_SAFE(e->ready, j, next)
+    {
+        if (e->n_in[MOVE_RUNNING] >= e->settings->connections || !pace_open(e))
+            return;
+        if (!j->to->limit || j->to->n_running < j->to->limit)
+            job_launch(j);
+    }
 }
 
 void engine_drain(struct engine *e)
@@ -448,7 +454,8 @@ void engine_post(struct engine *e, struct xfer_request *r)
     r->reply_body = NULL;
     r->reply_len = 0;
     r->crc32c = 0;
-    r->has_md5 = r->sent_any = r->local_sys = 0;
+    r->has_md5 = r->sent_any = r->local_sys = r->others_wait = 0;
+    r->took_us = 0;
     r->n_sent = 0;
     r->crc32c_announced = 0;
     r->server_date_offset_s = 0;

@@ -48,6 +48,9 @@ struct xfer_request {
     const char *base;        /* "https://host:port", before call.target; borrowed till on_done */
     const char *profile;     /* whose key signs, NULL: not signed; borrowed till on_done */
     const char *what;        /* "object 'b/o'", for sentences; borrowed till on_done */
+    uint8_t priority;        /* of those that wait the highest is sent first */
+    unsigned host_limit;     /* the host is sent so many requests at a time from now on; 0: as it
+                                was, at first as many as there are connections */
     int if_absent;           /* for sentences: if-none-match was sent */
     enum body_from from;
     struct xfer_file *file;  /* source or sink; a reference of its own */
@@ -79,6 +82,8 @@ struct xfer_request {
     int has_md5;                  /* md5 was summed */
     unsigned n_sent;              /* libcurl repeats by itself what met a dead connection */
     int sent_any;                 /* bytes of the request may have reached the service */
+    uint32_t took_us;             /* from the last byte out to the first byte in; 0: none came */
+    int others_wait;              /* signed requests were waiting for a connection at its end */
     int local_sys;                /* errno when our own file or pipe was what failed, else 0 */
     int64_t server_date_offset_s; /* Date of the reply - our clock; 0 without one */
 
@@ -92,6 +97,7 @@ void xfer_request_fini(struct xfer_request *r);
 struct engine_options {
     const char *ca_file, *proxy, *no_proxy; /* NULL: system's CAs, no proxy */
     unsigned connect_seconds, stall_seconds, connections, io_per_mount;
+    unsigned sign_ahead;      /* requests signed or being signed before a connection is free */
     uint64_t max_bytes_per_s; /* of all bodies together, both ways; 0: no limit */
     const char *user_agent;
     int sign_fd; /* vault's signing socket; owned from now on */

@@ -42,6 +42,18 @@ static const unsigned may[N_MOVES] = {
     [MOVE_SETTLING] = OC_BIT(MOVE_SETTLING) | OC_BIT(MOVE_ENDED),
 };
 
+/* Behind the last one that is as urgent: nearly always at the end. */
+static void list_add(struct xfer_job **list, struct xfer_job *j)
+{
+    struct xfer_job *at = *list ? (*list)->prev : NULL;
+    while (at && at->r->priority < j->r->priority)
+        at = at == *list ? NULL : at->prev;
+    if (at)
+        DL_APPEND_ELEM(*list, at, j);
+    else
+        DL_PREPEND(*list, j);
+}
+
 static void job_enter(struct xfer_job *j, enum move_state next)
 {
     struct engine *e = j->e;
@@ -49,10 +61,11 @@ static void job_enter(struct xfer_job *j, enum move_state next)
     struct xfer_job **from = list_of(e, j->state), **to = list_of(e, next);
     if (from != to) {
         DL_DELETE(*from, j);
-        DL_APPEND(*to, j);
+        list_add(to, j);
     }
     e->n_in[j->state]--;
     e->n_in[next]++;
+    j->to->n_running += (next == MOVE_RUNNING) - (j->state == MOVE_RUNNING);
     j->state = next;
 }
 
@@ -89,11 +102,14 @@ void xfer_job_new(struct engine *e, struct xfer_request *r)
     }
     j->e = e;
     j->r = r;
+    j->to = engine_host(e, r->call.host);
+    if (r->host_limit)
+        j->to->limit = r->host_limit;
     j->pipe_fd = -1;
     j->state = MOVE_QUEUED;
     r->slot = j;
     e->n_in[MOVE_QUEUED]++;
-    DL_APPEND(e->queued, j);
+    list_add(&e->queued, j);
     atomic_fetch_add_explicit(&e->n_requests, 1, memory_order_relaxed);
 }
 
@@ -218,7 +234,7 @@ void job_prepare(struct xfer_job *j)
 /* The text is made once a second and host. */
 static void set_date(struct xfer_job *j)
 {
-    struct host *h = engine_host(j->e, j->r->call.host);
+    struct host *h = j->to;
     int64_t now = engine_now_s() + h->offset_s;
     if (h->date_at != now) {
         oci_date_format((time_t)now, h->date);
@@ -491,9 +507,8 @@ static void judge(struct xfer_job *j, enum oci_net net, const char *detail)
     };
     oci_judge(&f, &r->kind, &r->err);
     if (r->kind == OCI_KIND_CLOCK && r->reply.date) {
-        struct host *h = engine_host(j->e, r->call.host);
-        h->offset_s = r->server_date_offset_s;
-        h->date_at = 0;
+        j->to->offset_s = r->server_date_offset_s;
+        j->to->date_at = 0;
     }
 }
 
@@ -528,11 +543,24 @@ static void count_body_here(struct xfer_job *j)
     atomic_fetch_add_explicit(&j->e->bytes_up, (uint64_t)up, memory_order_relaxed);
 }
 
+/* How long the service thought, without connecting; of a large body it would be its sending. */
+static void measure(struct xfer_job *j)
+{
+    struct xfer_request *r = j->r;
+    curl_off_t began = 0, heard = 0;
+    r->others_wait = j->e->ready != NULL;
+    curl_easy_getinfo(j->lane->easy, CURLINFO_PRETRANSFER_TIME_T, &began);
+    curl_easy_getinfo(j->lane->easy, CURLINFO_STARTTRANSFER_TIME_T, &heard);
+    if (j->headers_done && heard > began && heard - began < UINT32_MAX)
+        r->took_us = (uint32_t)(heard - began);
+}
+
 void job_finish(struct xfer_job *j, CURLcode rc)
 {
     struct xfer_request *r = j->r;
     struct lane *l = j->lane;
     long sent = 0;
+    measure(j);
     curl_easy_getinfo(l->easy, CURLINFO_REQUEST_SIZE, &sent);
     r->sent_any = sent > 0;
     count_body_here(j);

@@ -52,7 +52,7 @@ struct note {
 /* struct engine_options, owned. */
 struct settings {
     char *ca_file, *proxy, *no_proxy, *user_agent;
-    unsigned connect_seconds, stall_seconds, connections;
+    unsigned connect_seconds, stall_seconds, connections, sign_ahead;
     uint64_t max_bytes_per_s; /* 0: no limit */
 };
 
@@ -66,9 +66,12 @@ struct xfer_file {
     struct work work;
 };
 
-/* A host whose clock differs from ours, or whose date text is kept for a second. */
+/* What is known of a host: how its clock differs from ours, the text of its date, kept for a
+ * second, and how many requests it may have. */
 struct host {
     char *name;
+    unsigned limit; /* of requests in libcurl; 0: none of its own */
+    unsigned n_running;
     int64_t offset_s;
     int64_t date_at; /* second that date is the text of */
     char date[32];
@@ -139,6 +142,7 @@ enum move_state {
 struct xfer_job {
     struct engine *e;
     struct xfer_request *r;
+    struct host *to;
     enum move_state state; /* job_enter() is the sole writer */
     struct xfer_job *prev, *next;
 

@@ -48,7 +48,7 @@ static void test_defaults(void **state)
     assert_string_equal(c->credentials_profile, "DEFAULT");
     assert_string_equal(c->network_proxy, "");
     assert_int_equal(c->network_max_tries, 0);
-    assert_int_equal(c->transfer_connections, 64);
+    assert_int_equal(c->transfer_connections, 256);
     assert_int_equal(c->transfer_checksum, CONFIG_CHECKSUM_AUTO);
     assert_int_equal(c->limits_descriptors_per_user, 256);
     assert_null(c->path);
