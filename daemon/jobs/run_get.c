@@ -585,7 +585,7 @@ static void on_synced(struct file_task *t)
 {
     struct part_synced *s = t->arg;
     struct run *u = s->run;
-    if (!t->err.code && !u->stopping) {
+    if (!t->err.code && !run_is_over(u)) {
         struct run_request q = {.step = s->step};
         q.x.crc32c = s->crc32c;
         save_part(u, &q, s->bytes);
@@ -636,7 +636,7 @@ static void range_ok(struct run *u, struct run_request *q)
     }
     xfer_get_end(g->plan, &q->step, STEP_OK, q->x.crc32c);
     xfer_get_facts(g->plan, &f);
-    if (f.n_parts > 1 && !u->stopping)
+    if (f.n_parts > 1 && !run_is_over(u))
         sync_part(u, q);
 }
 
