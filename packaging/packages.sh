@@ -3,7 +3,7 @@
 #
 # packages.sh - which packages of the distribution are needed, and how they get here.
 #
-#   sh packaging/packages.sh build|demo|test|ci …
+#   sh packaging/packages.sh build|demo|test|bench|ci …
 #
 # installs what is missing as root; otherwise prints the lines that do, and ends with status 1. If
 # nothing is missing it says nothing. Other scripts source it for packages() and python_env().
@@ -34,6 +34,8 @@ packages_apt() {
             "$msgpack" $isal_apt ;;
         demo) echo python3 python3-venv openssl ca-certificates ;;
         test) echo python3 python3-venv openssl ca-certificates libcmocka-dev strace ;;
+        bench) echo python3 openssl curl nginx libnginx-mod-http-lua lua-cjson libisal2 strace \
+            valgrind ;;
         ci) echo clang libclang-rt-dev clang-format systemd dbus libpam-systemd \
             dbus-user-session iproute2 ;;
         esac
@@ -48,6 +50,7 @@ packages_dnf() {
             $isal_dnf ;;
         demo) echo python3 openssl ca-certificates ;;
         test) echo python3 openssl ca-certificates libcmocka-devel strace ;;
+        bench) echo python3 openssl curl nginx isa-l strace valgrind ;;
         ci) echo clang compiler-rt clang-tools-extra systemd dbus-daemon iproute ;;
         esac
     done | tr ' ' '\n'

@@ -29,6 +29,7 @@ E = os.environ
 RUN = E.get("BENCH_RUN", "")
 QUEUE = E.get("BENCH_QUEUE", "")
 ROUNDS = int(E.get("BENCH_ROUNDS", "5"))
+PAIRS = int(E.get("BENCH_PAIRS", "25"))
 COUNT = int(E.get("BENCH_COUNT", "5000"))
 BIG = int(E.get("BENCH_BIG", str(1 << 30)))
 FINAL = ("done", "failed", "cancelled")
@@ -294,7 +295,8 @@ class Service:
 
     live = []
 
-    def __init__(self, endpoint, **settings):
+    def __init__(self, endpoint, below=(), **settings):
+        """below: the program, with its arguments, that runs ocid; valgrind, say."""
         self.bin = binaries()
         self.dir = tempfile.mkdtemp(dir=RUN, prefix="s")
         self.state = tempfile.mkdtemp(dir=QUEUE, prefix="q")
@@ -324,10 +326,10 @@ class Service:
                     "PATH": self.bin + ":" + E.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"}
         self.socket = self.dir + "/run/ocid/ocid.sock"
         self.log = open(self.dir + "/log", "wb")
-        self.p = subprocess.Popen([self.bin + "/ocid"], env=self.env, stdin=subprocess.DEVNULL,
+        self.p = subprocess.Popen([*below, self.bin + "/ocid"], env=self.env, stdin=subprocess.DEVNULL,
                                   stdout=self.log, stderr=self.log, start_new_session=True)
         Service.live.append(self)
-        end = time.monotonic() + 15
+        end = time.monotonic() + (60 if below else 15)
         while True:
             try:
                 self.c = Client(self.socket)
@@ -679,9 +681,10 @@ def list_million_rss():
 # transfers ----------------------------------------------------------------------------------------
 
 
-def put_set(s, d, prefix, count):
+def put_set(s, d, prefix, count, bucket="sink"):
     """Puts count small files as one set; seconds until the set is done, CPU s, switches."""
-    jobs = [put_job(f"{d}/f{i % COUNT:07d}", f"{prefix}/f{i:07d}") for i in range(count)]
+    jobs = [put_job(f"{d}/f{i % COUNT:07d}", f"{prefix}/f{i:07d}", bucket=bucket)
+            for i in range(count)]
     cpu0, w0 = usage(s.pid)
     t = time.monotonic()
     group = s.c.submit([{"kind": "set", "label": prefix}])[0]
@@ -708,8 +711,8 @@ def one_job(s, job, seconds=180):
     return t, cpu - cpu0, w - w0, (end.get("outcome") or {}).get("verified")
 
 
-def floor(*args, **env):
-    command = [RUN + "/floor", "-a", E["NEUTRAL_CA"], "-k", RUN + "/key.pem", *map(str, args)]
+def floor(*args, below=(), **env):
+    command = [*below, RUN + "/floor", "-a", E["NEUTRAL_CA"], "-k", RUN + "/key.pem", *map(str, args)]
     r = subprocess.run(command, env=dict(E, UV_THREADPOOL_SIZE=str(os.cpu_count()), **env),
                        timeout=300, capture_output=True, text=True)
     if r.returncode:
@@ -874,6 +877,142 @@ def get_big():
 def get_big_tls():
     """the same over TLS"""
     get_large("get_big_tls", True)
+
+
+def calls_traced(path):
+    """System calls of a summary that strace -c has written."""
+    with open(path) as f:
+        for line in f:
+            if line.rstrip().endswith(" total"):
+                return int(line.split()[3 if len(line.split()) > 4 else 2])
+    raise Failed(f"strace said nothing in {path}")
+
+
+def calls_of_service(d, count):
+    """System calls a put of every process of the service, once its connections stand."""
+    out = RUN + "/strace"
+    with Service(endpoint(False), transfer__connections=32) as s:
+        put_set(s, d, "warm", min(COUNT, 1000))
+        pids = [x for p in tree(s.pid) for x in ("-p", str(p))]
+        tracer = subprocess.Popen(["strace", "-f", "-q", "-c", "-o", out, *pids],
+                                  stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + 30
+            while not all(traced(p) for p in tree(s.pid)):
+                if tracer.poll() is not None or time.monotonic() > end:
+                    raise Failed("strace cannot attach to the service")
+                time.sleep(0.02)
+            put_set(s, d, "traced", count)
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait(30)
+    return calls_traced(out) / count
+
+
+def traced(pid):
+    """Whether a tracer holds every thread of pid."""
+    return all("TracerPid:\t0\n" not in open(t).read()
+               for t in glob.glob(f"/proc/{pid}/task/*/status"))
+
+
+def calls_of_floor(d, count):
+    out = RUN + "/strace"
+    floor("-e", endpoint(False), "-f", d, "-n", count, "-c", 32,
+          below=("strace", "-f", "-q", "-c", "-o", out))
+    return calls_traced(out) / count
+
+
+def callgrind(out):
+    return ("valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
+            f"--callgrind-out-file={out}.%p")
+
+
+def instructions(out, processes):
+    """The sum over the processes that callgrind has written of, which must be so many."""
+    total, files = 0, glob.glob(out + ".*")
+    for path in files:
+        with open(path) as f:
+            counts = [int(x.split()[1]) for x in f if x.startswith("totals:")]
+        if not counts:
+            raise Failed(f"callgrind has not finished {path}")
+        total += counts[-1]
+        os.unlink(path)
+    if len(files) != processes:
+        raise Failed(f"callgrind counted {len(files)} of {processes} processes")
+    return total
+
+
+def instructions_of_service(d, count):
+    out = RUN + "/callgrind"
+    with Service(endpoint(False), below=callgrind(out), transfer__connections=32) as s:
+        put_set(s, d, "counted", count)
+        processes = len(tree(s.pid))
+    return instructions(out, processes)
+
+
+def instructions_of_floor(d, count, sign="pool"):
+    out = RUN + "/callgrind"
+    floor("-e", endpoint(False), "-f", d, "-n", count, "-c", 32, "-S", sign, below=callgrind(out))
+    return instructions(out, 1)
+
+
+def instructions_of_unsigned(d, count):
+    return instructions_of_floor(d, count, "none")
+
+
+def per_job(counted, d):
+    """Instructions a job: of a long run less a short one, so that start and end fall out."""
+    short, long = 200, 200 + max(200, COUNT // 5)
+    return (counted(d, long) - counted(d, short)) / (long - short)
+
+
+@bench
+def put_4k_floor():
+    """daemon against the bare floor by counts: instructions, system calls, switches; and pairs"""
+    d, n = small_files(), iter(range(1000000))
+    pairs = []
+    with Service(endpoint(False), transfer__connections=32) as s:
+        put_set(s, d, "warm", min(COUNT, 1000))
+        for _ in range(PAIRS):
+            server_stats(True)
+            ours = put_set(s, d, f"p{next(n)}", COUNT)
+            bare = floor("-e", endpoint(False), "-f", d, "-n", COUNT, "-c", 32)
+            honest(2 * COUNT)
+            pairs.append((ours, bare))
+    ours, bare = (statistics.median(p[i][0] for p in pairs) for i in (0, 1))
+    ratios = sorted(a[0] / b[0] for a, b in pairs)
+    emit("put_4k_floor_wall", ours, "s", against="floor", theirs=round(bare, 4),
+         ratio=round(statistics.median(ratios), 3), pairs=len(pairs),
+         quartiles=[round(quantile(ratios, q), 3) for q in (0.25, 0.75)])
+    for name, unit, i in (("put_4k_floor_switches", "switches/job", 2),
+                          ("put_4k_floor_cpu", "CPU s/job", 1)):
+        ours, bare = (statistics.median(p[k][i] for p in pairs) / COUNT for k in (0, 1))
+        emit(name, ours, unit, against="floor", theirs=round(bare, 6),
+             ratio=round(ours / bare, 3), more=round(ours - bare, 6))
+    ours, bare = calls_of_service(d, COUNT), calls_of_floor(d, COUNT)
+    emit("put_4k_floor_calls", ours, "calls/job", against="floor", theirs=round(bare, 2),
+         ratio=round(ours / bare, 3))
+    ours, bare, unsigned = (per_job(f, d) for f in (instructions_of_service, instructions_of_floor,
+                                                    instructions_of_unsigned))
+    # valgrind's processor is an older one, whose RSA takes more instructions: so the rest as well
+    emit("put_4k_floor_instructions", ours, "instructions/job", against="floor",
+         theirs=round(bare), ratio=round(ours / bare, 3), more=round(ours - bare),
+         ratio_but_rsa=round((ours - bare + unsigned) / unsigned, 3))
+    server_stats(True)
+
+
+@bench
+def far_4k():
+    """4 KiB objects a second, TLS, 20 ms away, no option given; against R"""
+    d, n, rates, got = small_files(), iter(range(1000000)), [rsa_rate()], []
+    with Service(endpoint(True)) as s:
+        for _ in range(ROUNDS):
+            server_stats(True)
+            got.append(COUNT / put_set(s, d, f"far{next(n)}", COUNT, bucket="sink-d20")[0])
+            honest(COUNT)
+            rates.append(rsa_rate())
+    rate, r = statistics.median(got), statistics.median(rates)
+    emit("far_4k", rate, "puts/s", against="R", ratio=round(rate / r, 3), theirs=round(r))
 
 
 @bench

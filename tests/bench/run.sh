@@ -13,12 +13,13 @@
 # run only; on a shared machine seconds swing, ratios hold. A run in which the server saw a request
 # without a valid signature, or a body whose CRC32C was not the announced one, fails.
 #
-# What it needs (Debian): cmake's build of this tree, gcc, libuv1-dev, libcurl4-openssl-dev,
-# libssl-dev, python3, curl, openssl, nginx, libnginx-mod-http-lua, lua-cjson, libisal2.
+# What it needs: cmake's build of this tree, and the packages of `packaging/packages.sh build bench`
+# (installed here, as root).
 #
 # Knobs, by the environment:
 #   OCID_BIN       directory of ocid and ocictl; else the newest build*/**/bin of this tree
 #   BENCH_ROUNDS   rounds of each comparison (5)
+#   BENCH_PAIRS    pairs of runs in put_4k_floor (25)
 #   BENCH_COUNT    small objects a round (5000)
 #   BENCH_BIG      bytes of the large object (1073741824)
 #   BENCH_TMP      where data and objects lie; memory is best (/dev/shm)
@@ -31,9 +32,11 @@ root=$(cd "$here/../.." && pwd)
 : "${BENCH_TMP:=/dev/shm}" "${BENCH_STATE:=/var/tmp}" "${BENCH_BIG:=1073741824}"
 case ${1:-} in
 -l | --list) exec python3 "$here/bench.py" --list ;;
--h | --help) sed -n '3,31p' "$0"; exit 0 ;;
+-h | --help) sed -n '3,28p' "$0"; exit 0 ;;
 esac
-for tool in nginx openssl curl python3 cc; do
+. "$root/packaging/packages.sh"
+packages build bench >&2
+for tool in nginx openssl curl python3 cc strace valgrind; do
     command -v $tool >/dev/null || { echo "run.sh: $tool is not installed" >&2; exit 2; }
 done
 [ -w "$BENCH_TMP" ] || BENCH_TMP=/tmp
