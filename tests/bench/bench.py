@@ -31,6 +31,7 @@ QUEUE = E.get("BENCH_QUEUE", "")
 ROUNDS = int(E.get("BENCH_ROUNDS", "5"))
 PAIRS = int(E.get("BENCH_PAIRS", "25"))
 COUNT = int(E.get("BENCH_COUNT", "5000"))
+SCALE = int(E.get("BENCH_SCALE", "1000000"))
 BIG = int(E.get("BENCH_BIG", str(1 << 30)))
 FINAL = ("done", "failed", "cancelled")
 BENCHES = {}
@@ -1068,6 +1069,35 @@ def far_4k():
             rates.append(rsa_rate())
     rate, r = statistics.median(got), statistics.median(rates)
     emit("far_4k", rate, "puts/s", against="R", ratio=round(rate / r, 3), theirs=round(r))
+
+
+def rates_behind(queued):
+    """Puts and submits a second while so many jobs wait for a set that stays open."""
+    d = small_files()
+    with Service(endpoint(False), transfer__connections=32) as s:
+        gate = s.c.submit([{"kind": "set", "label": "gate"}])[0]
+        batch_rate(s, queued // 1000, 4, after=[gate])
+        put_set(s, d, "warm", min(COUNT, 1000))
+        server_stats(True)
+        puts = COUNT / put_set(s, d, "behind", COUNT)[0]
+        honest(COUNT)
+        submits = batch_rate(s, 50, 4, after=[gate])[0]
+        left = s.c.call("daemon.stats")
+        waiting = left["queued"] + left.get("waiting", 0)
+        if waiting < queued:
+            raise Failed(f"only {waiting} of {queued} jobs still wait: {left}")
+        return puts, submits
+
+
+@bench
+def scale():
+    """put_4k and submit_rate with 1,000,000 jobs queued, against those with 1,000"""
+    rounds = [(rates_behind(SCALE), rates_behind(1000)) for _ in range(ROUNDS)]
+    for i, (name, unit) in enumerate((("scale_put_4k", "puts/s"), ("scale_submit", "jobs/s"))):
+        emit(name, statistics.median(full[i] for full, _ in rounds), unit,
+             against="1,000 queued", queued=SCALE,
+             theirs=round(statistics.median(few[i] for _, few in rounds), 1),
+             ratio=round(statistics.median(full[i] / few[i] for full, few in rounds), 3))
 
 
 @bench

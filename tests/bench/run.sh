@@ -21,6 +21,7 @@
 #   BENCH_ROUNDS   rounds of each comparison (5)
 #   BENCH_PAIRS    pairs of runs in put_4k_floor (25)
 #   BENCH_COUNT    small objects a round (5000)
+#   BENCH_SCALE    jobs that wait in scale (1000000)
 #   BENCH_BIG      bytes of the large object (1073741824)
 #   BENCH_TMP      where data and objects lie; memory is best (/dev/shm)
 #   BENCH_STATE    where the queue lies; a real disk, or its fsync costs nothing (/var/tmp)
@@ -32,7 +33,7 @@ root=$(cd "$here/../.." && pwd)
 : "${BENCH_TMP:=/dev/shm}" "${BENCH_STATE:=/var/tmp}" "${BENCH_BIG:=1073741824}"
 case ${1:-} in
 -l | --list) exec python3 "$here/bench.py" --list ;;
--h | --help) sed -n '3,28p' "$0"; exit 0 ;;
+-h | --help) sed -n '3,29p' "$0"; exit 0 ;;
 esac
 . "$root/packaging/packages.sh"
 packages build bench >&2
