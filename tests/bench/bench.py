@@ -370,20 +370,39 @@ def submit_ack_p99():
          ratio=round(a["p99"] / a["sync"], 2))
 
 
+def frames_rate(s, frames, window):
+    """Frames a second that are acknowledged, at most window of them in flight."""
+    t = time.monotonic()
+    sent = got = 0
+    while got < len(frames):
+        more = min(len(frames), got + window) - sent
+        if more >= max(1, window // 4) or sent == got:
+            s.c.s.sendall(b"".join(frames[sent:sent + more]))
+            sent += more
+        s.c.taken()
+        got += 1
+    return len(frames) / (time.monotonic() - t)
+
+
 def batch_rate(s, n_arrays, window, **more):
     """Jobs a second, arrays of 1,000, so many arrays in flight."""
     frames = submit_frames(small_files() + "/f0000000", n_arrays, 1000, **more)
     cpu0, _ = usage(s.pid)
-    t = time.monotonic()
-    sent = got = 0
-    while got < n_arrays:
-        while sent < n_arrays and sent - got < window:
-            s.c.s.sendall(frames[sent])
-            sent += 1
-        s.c.taken()
-        got += 1
-    t = time.monotonic() - t
-    return n_arrays * 1000 / t, (usage(s.pid)[0] - cpu0) / n_arrays * 1e3
+    rate = frames_rate(s, frames, window) * 1000
+    return rate, (usage(s.pid)[0] - cpu0) / n_arrays * 1e3
+
+
+@bench
+def submit_rate():
+    """durable jobs a second, one a frame, 16 and 256 frames in flight; submit_batch has arrays"""
+    path = small_files() + "/f0000000"
+    for window in (16, 256):
+        rates = []
+        for _ in range(ROUNDS):
+            with quiet() as s:
+                frames_rate(s, submit_frames(path, 1000, 1), window)
+                rates.append(frames_rate(s, submit_frames(path, 20000, 1), window))
+        emit(f"submit_rate_{window}", statistics.median(rates), "jobs/s")
 
 
 @bench
@@ -739,6 +758,27 @@ def get_large(name, tls):
         finally:
             clear()
     server_stats(True)
+
+
+@bench
+def integrity():
+    """CPU s a GiB that CRC32C costs a large upload, plain: on against off, in turn"""
+    path, gib, n = big_file(), BIG / (1 << 30), iter(range(1000000))
+    cpu = {"crc32c": [], "off": []}
+    with Service(endpoint(False), transfer__checksum="crc32c") as on, \
+            Service(endpoint(False), transfer__checksum="off") as off:
+        for _ in range(ROUNDS):
+            for name, s in (("crc32c", on), ("off", off)):
+                server_stats(True)
+                _, used, _, verified = one_job(s, put_job(path, f"i{next(n)}"))
+                honest(1)
+                if (verified == "crc32c") != (name == "crc32c"):
+                    raise Failed(f"checksum {name}: verified by {verified}")
+                cpu[name].append(used / gib)
+    ours, other = (statistics.median(cpu[k]) for k in ("crc32c", "off"))
+    more = statistics.median(a - b for a, b in zip(cpu["crc32c"], cpu["off"]))
+    emit("integrity", more, "CPU s/GiB", against="checksum = off", with_sum=round(ours, 3),
+         without=round(other, 3), ratio=round(ours / other, 3))
 
 
 @bench
