@@ -197,10 +197,13 @@ void run_settle(struct run *u)
         leave(u);
 }
 
+/* A request that makes an upload is waited for: without the id in its answer nobody could ever
+ * abort what it has made. */
 static void cancel_requests(struct run *u)
 {
     for (struct run_request *q = u->requests; q; q = q->next)
-        engine_cancel(u->room->engine, &q->x);
+        if (q->step.op != OP_CREATE || u->room->stopping)
+            engine_cancel(u->room->engine, &q->x);
 }
 
 static void be_still(struct run *u)

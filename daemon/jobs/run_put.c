@@ -686,6 +686,16 @@ static void stop(struct run *u)
         xfer_put_stop(p->plan);
 }
 
+/* The row as it is now: the answer with the upload's id may have come after the last one. */
+static void write_row(struct run *u)
+{
+    struct put *p = u->of;
+    struct room_op *o = room_op_new(u->room, STORE_XFER, NULL, NULL);
+    o->text[0] = oc_strdup(p->upload_id);
+    o->op.xfer = row_of(u, o->text[0]);
+    room_op_post(o);
+}
+
 static int clean(struct run *u)
 {
     struct put *p = u->of;
@@ -698,7 +708,9 @@ static int clean(struct run *u)
         u->cleaning = 1;
         return request(u, &s);
     }
-    if (s.kind == STEP_SAVE) { /* it is being forgotten: nothing to write down */
+    if (s.kind ==
+        STEP_SAVE) { /* nobody waits for the row, but a crash may come before the answer */
+        write_row(u);
         xfer_put_end(p->plan, &s, STEP_OK, NULL, 0);
         return clean(u);
     }
@@ -727,16 +739,13 @@ static void progress(const struct run *u, struct ocp_status *ret)
     }
 }
 
-/* The job goes on later, in this life or the next: the answer with the upload's id may have come
- * after its last row. */
+/* The job goes on later, in this life or the next. */
 static void keep(struct run *u)
 {
-    struct put *p = u->of;
-    struct room_op *o = room_op_new(u->room, STORE_XFER, NULL, NULL);
-    o->text[0] = oc_strdup(p->upload_id);
-    o->op.xfer = row_of(u, o->text[0]);
-    room_saved_keep(u->room, &o->op.xfer);
-    room_op_post(o);
+    const struct put *p = u->of;
+    struct store_xfer row = row_of(u, p->upload_id);
+    room_saved_keep(u->room, &row);
+    write_row(u);
 }
 
 static void put_free(struct run *u)
