@@ -167,6 +167,17 @@ static void linger(struct room_op *o)
     post(r, &o->op.mail);
 }
 
+/* A part file goes after the verdict; until it has gone a row says that it may be there. */
+static int leaves_part(const struct job *j, enum ocp_state state)
+{
+    struct ocp_job spec;
+    if (state == OCP_ENUM_state_done || !(j->restored || (j->run && j->run->of)) ||
+        (j->kind != OCP_ENUM_kind_get && j->kind != OCP_ENUM_kind_list))
+        return 0;
+    job_spec(j, &spec);
+    return spec.dest.n > 0;
+}
+
 void room_write_end(struct room *r, struct job *j, enum ocp_state state,
                     void (*done)(struct room *r, uint64_t id, int state))
 {
@@ -182,10 +193,16 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
     o->op.jobs = &o->row;
     o->op.n = 1;
     o->op.keep_xfer = j->kind == OCP_ENUM_kind_put && state != OCP_ENUM_state_done;
-    if (may_linger(r, j, state))
+    if (leaves_part(j, state)) {
+        struct room_op *row = room_op_new(r, STORE_XFER, NULL, NULL);
+        row->op.xfer.job = j->id;
+        o->op.keep_xfer = 1;
+        room_op_post_both(row, o);
+    } else if (may_linger(r, j, state)) {
         linger(o);
-    else
+    } else {
         room_op_post(o);
+    }
 }
 
 void room_drop_ends(struct room *r)
@@ -218,6 +235,35 @@ void room_remove(struct room *r, const char *path)
     remove_file(r, oc_strdup(path));
 }
 
+struct part_removal {
+    struct room *room;
+    uint64_t job;
+};
+
+static void on_part_removed(struct file_task *t)
+{
+    struct part_removal *p = t->arg;
+    if (t->err.code) {
+        log_warn("%s: tried again at the next start", t->err.text);
+    } else {
+        struct room_op *o = room_op_new(p->room, STORE_DROP_XFER, NULL, NULL);
+        o->op.id = p->job;
+        room_op_post(o);
+    }
+    room_pump(p->room);
+    free(p);
+    file_task_free(t);
+}
+
+void room_remove_part(struct room *r, uint64_t job, struct ocp_str dest)
+{
+    struct part_removal *p = OC_NEW(struct part_removal);
+    *p = (struct part_removal){r, job};
+    struct file_task *t = file_task_new(FILE_REMOVE, on_part_removed, p);
+    t->path = file_part_name(dest, job);
+    file_task_submit(r->gate, t);
+}
+
 /* Only now: until the verdict was on disk, the job might have come back after a crash. */
 void room_drop_spool(struct room *r, const struct job *j)
 {
@@ -237,7 +283,7 @@ void room_tidy(struct room *r, struct job *j)
         return;
     job_spec(j, &spec);
     if (j->kind != OCP_ENUM_kind_put && spec.dest.n && !j->tally)
-        remove_file(r, file_part_name(spec.dest, j->id));
+        room_remove_part(r, j->id, spec.dest);
     struct saved *s = room_saved_take(r, j->id);
     if (!s)
         return;
@@ -268,7 +314,7 @@ void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err
 
 struct loading {
     struct room *room;
-    uint64_t *orphans; /* jobs that have ended and left an upload */
+    uint64_t *orphans; /* jobs that have ended and left an upload or a part file */
     unsigned n_orphans;
 };
 
@@ -317,15 +363,22 @@ static void load_tally(void *arg, const struct store_tally *t)
     j->tally->n_total += t->n_done + t->n_failed + t->n_cancelled;
 }
 
-/* Jobs that ended while an upload of theirs was still at the service: it is aborted now. */
+/* Jobs that ended while a part file, or an upload at the service, was still there: it goes now. */
 static void on_orphans(struct room_op *o)
 {
     struct room *r = o->room;
     for (uint32_t i = 0; i < o->op.n; i++) {
         const struct store_job *row = &o->op.jobs[i];
-        if (r->stopping || row->kind != OCP_ENUM_kind_put)
+        struct ocp_job spec;
+        if (r->stopping)
             continue;
         struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
+        if (row->kind != OCP_ENUM_kind_put) {
+            job_spec(j, &spec);
+            room_remove_part(r, j->id, spec.dest);
+            job_free(j);
+            continue;
+        }
         j->created_at = row->created_at;
         j->ended_at = row->ended_at;
         j->state = (uint8_t)row->state;

@@ -182,6 +182,18 @@ static const char *base_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* What a crash on the way to the verdict leaves: dest is the part file, which may have its old
+ * name, too. That one goes. */
+static void see_published(struct file_task *t, int dir)
+{
+    struct stat dest, st;
+    if (fstatat(dir, base_of(t->dest), &dest, AT_SYMLINK_NOFOLLOW) || !S_ISREG(dest.st_mode))
+        return;
+    t->published = t->inode && dest.st_ino == t->inode && (uint64_t)dest.st_size == t->size;
+    if (!fstatat(dir, base_of(t->path), &st, AT_SYMLINK_NOFOLLOW) && st.st_ino == dest.st_ino)
+        unlinkat(dir, base_of(t->path), 0);
+}
+
 static void part(struct file_task *t)
 {
     struct stat st;
@@ -195,6 +207,12 @@ static void part(struct file_task *t)
         return;
     }
     const char *name = base_of(t->path);
+    if (!t->fresh)
+        see_published(t, dir);
+    if (t->published) {
+        close(dir);
+        return;
+    }
     if (t->fresh)
         unlinkat(dir, name, 0);
     int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (t->fresh ? O_EXCL : 0),
@@ -214,6 +232,7 @@ static void part(struct file_task *t)
         return;
     }
     t->size = (uint64_t)st.st_size;
+    t->inode = st.st_ino;
     t->file = xfer_file_new(fd, is_slow(fd), st.st_dev);
 }
 
@@ -266,7 +285,7 @@ static int sync_dir(struct file_task *t)
     char *dir = oc_strdup(t->dest), *slash = strrchr(dir, '/');
     slash[slash == dir ? 1 : 0] = 0;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd))
+    if (OC_FAULT("publish.syncdir") || fd < 0 || fsync(fd))
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot sync the directory", dir);
     if (fd >= 0)
         close(fd);
@@ -293,6 +312,14 @@ static int is_same(const struct file_task *t)
     return same;
 }
 
+/* An earlier try has put it in place, and failed after that. */
+static int is_published(const struct file_task *t, int fd)
+{
+    struct stat ours, theirs;
+    return !fstat(fd, &ours) && !lstat(t->dest, &theirs) && ours.st_ino == theirs.st_ino &&
+           ours.st_dev == theirs.st_dev;
+}
+
 /* The bytes reach the disk before the name does. */
 static void publish(struct file_task *t)
 {
@@ -309,7 +336,9 @@ static void publish(struct file_task *t)
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot sync", t->path);
         return;
     }
-    int rc = t->overwrite ? rename(t->path, t->dest) : link(t->path, t->dest);
+    int rc = is_published(t, fd) ? 0
+             : t->overwrite      ? rename(t->path, t->dest)
+                                 : link(t->path, t->dest);
     if (rc && !t->overwrite && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS))
         rc = renameat2(AT_FDCWD, t->path, AT_FDCWD, t->dest, RENAME_NOREPLACE);
     int sys = errno;
@@ -401,7 +430,8 @@ static void run(struct work *w)
         publish(t);
         break;
     case FILE_REMOVE:
-        unlink(t->path);
+        if (OC_FAULT("files.remove") || (unlink(t->path) && errno != ENOENT && errno != ENOTDIR))
+            fail_errno(t, OCID_E_IO, errno, "cannot remove", t->path);
         break;
     case FILE_SPOOL:
         spool(t);

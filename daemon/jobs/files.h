@@ -20,8 +20,9 @@ enum file_verb {
     FILE_SYNC,    /* fdatasync */
     FILE_SUM,     /* MD5 of the first `size` bytes */
     FILE_CRC,     /* CRC32C of `length` bytes from `offset` */
-    FILE_PUBLISH, /* fsync, set the time, link or rename to dest, fsync the directory */
-    FILE_REMOVE,  /* unlink path */
+    FILE_PUBLISH, /* fsync, set the time, link or rename to dest, fsync the directory; what an
+                     earlier try has done of it stands */
+    FILE_REMOVE,  /* unlink path; that it has gone already is no error */
     FILE_SPOOL,   /* copy fd to path (made anew), fsync both; size is filled in */
 };
 
@@ -49,12 +50,15 @@ struct file_task {
     int overwrite, fresh; /* FILE_PART: fresh: never take an old part file */
     int same_is_ok;       /* FILE_PUBLISH: an existing file with the same bytes will do: an earlier
                              life may have published it */
-    int fd;               /* FILE_SPOOL: owned */
+    uint64_t inode; /* FILE_PART: of an earlier life's part file of `size` bytes, 0: not known;
+                       comes back as the file's */
+    int fd;         /* FILE_SPOOL: owned */
     uint64_t offset, length, size;
     int64_t mtime_ns; /* FILE_PUBLISH: 0: leave it */
 
     /* results */
-    char *bytes; /* FILE_SOURCE, small: the file; owned */
+    char *bytes;   /* FILE_SOURCE, small: the file; owned */
+    int published; /* FILE_PART: dest is the file of that inode already: no file is opened */
     uint32_t crc32c;
     unsigned char md5[16];
     struct oc_err err;

@@ -134,6 +134,9 @@ void room_drop_ends(struct room *r);
 /* Removes a file in the pool. */
 void room_remove(struct room *r, const char *path);
 
+/* Removes the part file of a job that has ended, if there is one, and then the row that says so. */
+void room_remove_part(struct room *r, uint64_t job, struct ocp_str dest);
+
 /* The verdict is on disk: the copy of what was passed with the job is not needed any more. */
 void room_drop_spool(struct room *r, const struct job *j);
 

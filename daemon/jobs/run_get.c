@@ -768,8 +768,8 @@ static void get_free(struct run *u)
         struct store_xfer row = row_of(u, sums);
         room_saved_keep(u->room, &row);
     }
-    if (over && g->part_path && g->file && !u->published)
-        room_remove(u->room, g->part_path);
+    if (over && g->part_path && (!u->published || u->verdict.code))
+        room_remove_part(u->room, u->job->id, u->spec.dest);
     xfer_get_free(g->plan);
     if (g->file)
         xfer_file_unref(g->file);

@@ -38,6 +38,7 @@ struct list {
     struct xfer_file *file;
     char *part_path;
     uint64_t file_bytes; /* of the file, on disk */
+    char inode[24];      /* the file's number, as text: after a crash it tells a publication */
     int opened, resumed;
     struct oc_buf page; /* packed rows, or JSON lines */
     size_t page_at;     /* of it, in the pipe */
@@ -382,21 +383,27 @@ static void on_row_saved(struct room_op *o)
         run_ready(u);
 }
 
+/* The row of a listing: how far it is, and which file its rows are in. */
 static struct store_xfer row_of(const struct run *u)
 {
     const struct list *l = u->of;
     return (struct store_xfer){.job = u->job->id,
                                .total = l->file_bytes,
+                               .part_bytes = l->n_rows,
                                .phase = l->last,
+                               .etag = ocp_str(l->inode),
                                .cursor = ocp_str(l->cursor ? l->cursor : "")};
 }
 
 static void save_row(struct run *u)
 {
+    struct list *l = u->of;
     struct room_op *o = room_op_new(u->room, STORE_XFER, on_row_saved, u);
     o->op.xfer = row_of(u);
     o->text[0] = oc_strdup(o->op.xfer.cursor.p);
+    o->text[1] = oc_strdup(l->inode);
     o->op.xfer.cursor.p = o->text[0];
+    o->op.xfer.etag.p = o->text[1];
     run_work_begin(u);
     room_op_post(o);
 }
@@ -533,18 +540,36 @@ static void publish(struct run *u)
     file_task_submit(u->room->gate, t);
 }
 
+/* The rows that an earlier life wrote are not there any more. */
+static void start_anew(struct list *l)
+{
+    free(l->cursor);
+    l->cursor = NULL;
+    l->file_bytes = l->n_rows = l->last = 0;
+}
+
 static void on_file(struct file_task *t)
 {
     struct run *u = t->arg;
     struct list *l = u->of;
     struct oc_err err = t->err;
-    if (!err.code) {
+    int published = t->published;
+    if (!err.code && !published) {
+        if (t->size < l->file_bytes)
+            start_anew(l);
+        snprintf(l->inode, sizeof l->inode, "%" PRIu64, t->inode);
         l->file = t->file;
         t->file = NULL;
         l->opened = 1;
     }
     file_task_free(t);
-    run_go_on(u, &err);
+    if (!published) {
+        run_go_on(u, &err);
+        return;
+    }
+    u->published = 1;
+    if (run_work_end(u))
+        finish(u);
 }
 
 static void open_file(struct run *u)
@@ -555,6 +580,8 @@ static void open_file(struct run *u)
     t->dest = oc_strndup(u->spec.dest.p, u->spec.dest.n);
     t->overwrite = u->spec.overwrite || u->job->restored;
     t->fresh = !l->resumed;
+    t->inode = l->last ? strtoull(l->inode, NULL, 10) : 0;
+    t->size = l->file_bytes;
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
 }
@@ -616,7 +643,9 @@ static void resume(struct run *u)
         return;
     if (s->row.cursor.n)
         l->cursor = oc_strndup(s->row.cursor.p, s->row.cursor.n);
+    ocp_str_copy(s->row.etag, l->inode, sizeof l->inode);
     l->file_bytes = s->row.total;
+    l->n_rows = s->row.part_bytes;
     l->last = s->row.phase;
     l->resumed = 1;
     room_saved_free(s);
@@ -675,8 +704,8 @@ static void list_free(struct run *u)
         struct store_xfer row = row_of(u);
         room_saved_keep(u->room, &row);
     }
-    if (l->part_path && l->opened && !u->published && over)
-        room_remove(u->room, l->part_path);
+    if (l->part_path && over && (!u->published || u->verdict.code))
+        room_remove_part(u->room, u->job->id, u->spec.dest);
     if (l->file)
         xfer_file_unref(l->file);
     oc_buf_fini(&l->page);
