@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python -m torture [--long] [--seed N] [--jobs N] [NAME[/LIFE]…] - see run.sh.
+
+A life is a daemon with a queue of its own that goes through some points one after the other; its
+moves follow from the seed, the name and the life's number alone.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
+
+from harness import Store, binaries, make_profile  # noqa: E402
+
+from . import kills  # noqa: E402
+from .world import World  # noqa: E402
+
+SUITES = {suite.name: suite for suite in (kills.AtSyscall(), kills.AtRandom())}
+_worker = {}
+
+
+def begin_worker(folder):
+    """Each worker has a store of its own, which says nothing of connections that broke."""
+    profile = make_profile(tempfile.mkdtemp(prefix="key-", dir=folder))
+    _worker["profile"] = profile
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 2)
+    _worker["store"] = Store(buckets=[], profile=profile).start()
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    multiprocessing.util.Finalize(None, _worker["store"].close, exitpriority=10)
+
+
+def run_life(task):
+    """(task, points passed, what went wrong or None, seconds)."""
+    seed, name, number, n_points, folder = task
+    suite, store = SUITES[name], _worker["store"]
+    began, at = time.monotonic(), []
+    rng = random.Random(f"{seed}/{name}/{number}")
+    where = Path(tempfile.mkdtemp(prefix=f"{name}-{number}-", dir=folder)) / "w"
+    bucket = where.parent.name.replace(".", "")
+    store.clear()
+    store.clear_log()
+    trouble = None
+    try:
+        with World(where, store, _worker["profile"], bucket, rng,
+                   **getattr(suite, "settings", {})) as world:
+            try:
+                suite.life(world, number, n_points, at.append)
+            except Exception as error:
+                trouble = tell(error, world)
+    except Exception:
+        trouble = traceback.format_exc()
+    passed = n_points if not trouble else max(0, len(at) - 1)
+    if trouble:
+        trouble = f"{name}/{number}, point {len(at)} ({at[-1] if at else 'before'}): {trouble}"
+    return task, passed, trouble, time.monotonic() - began
+
+
+def tell(error, world):
+    if type(error).__name__ == "Violation":
+        text = str(error)
+    else:
+        text = traceback.format_exc()
+    if os.environ.get("TORTURE_LOG"):
+        text += "\n" + world.ocid.log()[-20000:]
+    return text
+
+
+def lives_of(suite, seed, long, only=None):
+    points = suite.long_points if long else suite.points
+    per = suite.per_life
+    numbers = [only] if only is not None else range((points + per - 1) // per)
+    return [(seed, suite.name, n, per if only is not None else min(per, points - n * per))
+            for n in numbers]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="run.sh", description=__doc__)
+    parser.add_argument("--long", action="store_true", help="the long run, hours")
+    parser.add_argument("--seed", type=int, help="repeats a run")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="lives at a time")
+    parser.add_argument("names", nargs="*", metavar="NAME[/LIFE]",
+                        help=f"of {', '.join(SUITES)}; else all")
+    args = parser.parse_args()
+    if not binaries():
+        sys.exit("no ocid: build it first, or set OCID_BUILD")
+    seed = random.SystemRandom().randrange(10**9) if args.seed is None else args.seed
+    print(f"seed {seed}", flush=True)
+    tasks = []
+    for name in args.names or SUITES:
+        name, _, only = name.partition("/")
+        if name not in SUITES:
+            sys.exit(f"no such torture: {name} (there are {', '.join(SUITES)})")
+        tasks += lives_of(SUITES[name], seed, args.long, int(only) if only else None)
+    with tempfile.TemporaryDirectory(prefix="torture-", dir=home()) as folder:
+        sys.exit(run_all([(*task, folder) for task in tasks], args, folder))
+
+
+def home():
+    """In memory: what a kill leaves behind is in the kernel's hands anyhow."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def run_all(tasks, args, folder):
+    passed = failed = 0
+    took, count = {}, {}
+    with multiprocessing.Pool(args.jobs, begin_worker, [folder]) as pool:
+        for (seed, name, number, _, _), points, trouble, seconds in pool.imap_unordered(run_life,
+                                                                                      tasks):
+            passed += points
+            took[name] = took.get(name, 0) + seconds
+            count[name] = count.get(name, 0) + points
+            if trouble:
+                failed += 1
+                print(f"FAILED {trouble}\n  again: sh tests/torture/run.sh --seed {seed} "
+                      f"{name}/{number}", flush=True)
+        pool.close()
+        pool.join()
+    for name in took:
+        rate = count[name] / took[name] if took[name] else 0
+        print(f"{name}: {count[name]} points, {took[name]:.0f} s of a worker's, {rate:.1f} a second")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""check.py - the invariants, over the database, the store and the disk. One checker for all that
+torments: what holds after a crash, at any moment (dead), and what holds when all has come to rest.
+
+Numbers of states and phases are those of messages.def and daemon/xfer/plan.h, which may only grow.
+"""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+
+from harness import TROUBLE, sha, until
+
+from .ledger import OLD, Violation
+
+STATES = ("queued", "running", "waiting", "paused", "done", "failed", "cancelled")
+WAITS = ("retry", "locked", "login", "file", "space", "destination", "publish", "after", "network",
+         "members")
+FINAL_FROM = STATES.index("done")
+INTENT = 1
+
+
+class Queue:
+    """The database as a crash left it, in a copy: looking must not mend it."""
+
+    def __init__(self, path):
+        with tempfile.TemporaryDirectory(prefix="torture-db") as folder:
+            copy = os.path.join(folder, "q.db")
+            for end in ("", "-wal"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(f"{path}{end}", f"{copy}{end}")
+            db = sqlite3.connect(copy)
+            try:
+                self.whole = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+                tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
+                made = "jobs" in tables
+                self.jobs = dict(db.execute("SELECT id, state FROM jobs")) if made else {}
+                self.keys = list(db.execute("SELECT key, id FROM jobs")) if made else []
+                self.transfers = {row[0]: row[1:] for row in db.execute(
+                    "SELECT job, phase, remote_id FROM transfers")} if made else {}
+            finally:
+                db.close()
+
+
+class Check:
+    def __init__(self, world):
+        self.world = world
+
+    # At any moment after the daemon has gone.
+
+    def dead(self, died_at):
+        """What must hold whatever has just happened to the daemon."""
+        queue = self.queue()
+        self._accepted(queue)
+        self._destinations()
+        self._uploads(queue, died_at)
+        self._log()
+
+    def queue(self):
+        found = list(self.world.ocid.state.rglob("queue.db"))
+        if not found:
+            if self.world.ledger.by_id:
+                raise Violation("there is no queue any more")
+            return None
+        queue = Queue(found[0])
+        if queue.whole != "ok":
+            raise Violation(f"the queue is damaged: {queue.whole}")
+        return queue
+
+    def _accepted(self, queue):
+        """What was answered is on disk, once."""
+        if queue is None:
+            return
+        ledger = self.world.ledger
+        for job, item in ledger.by_id.items():
+            if job not in queue.jobs:
+                raise Violation(f"{item} was accepted and is not in the queue")
+            if item.final and queue.jobs[job] != STATES.index(item.final[0]):
+                raise Violation(f"{item} was shown as {item.final[0]}, the queue has it as "
+                                f"{STATES[queue.jobs[job]]}")
+        seen = {}
+        for key, job in queue.keys:
+            if key and seen.setdefault(key, job) != job:
+                raise Violation(f"key {key} is two jobs, {seen[key]} and {job}")
+            item = ledger.items.get(key)
+            if item and item.id not in (None, job):
+                raise Violation(f"{item} is job {job} in the queue")
+
+    def _destinations(self):
+        """A name shows the old file, nothing, or all of the new one."""
+        for item in self.world.ledger.items.values():
+            if item.dest is None or item.kind == "list":
+                continue
+            try:
+                found = item.dest.read_bytes()
+            except FileNotFoundError:
+                if item.kind == "over":
+                    raise Violation(f"{item}: the old file has gone") from None
+                if item.final and item.final[0] == "done":
+                    raise Violation(f"{item} was done, and its file is not there") from None
+                continue
+            if found == item.data:
+                continue
+            if item.kind != "over" or found != OLD or (item.final and item.final[0] == "done"):
+                raise Violation(f"{item}: {item.dest.name} holds {len(found)} bytes that are not "
+                                "the object's")
+
+    def _uploads(self, queue, died_at):
+        """Each unfinished upload is known by its id, or by an intent when it was first seen."""
+        ledger = self.world.ledger
+        if queue is None:
+            return
+        by_name = {item.name: item for item in ledger.items.values() if item.name}
+        for upload in self.world.uploads():
+            if upload["uploadId"] in ledger.orphans:
+                continue
+            item = by_name.get(upload["object"])
+            found = self._job_of(queue, item)
+            phase, remote = queue.transfers.get(found, (None, None))
+            if remote == upload["uploadId"]:
+                continue
+            if phase == INTENT or self.world.arrived_after(upload, died_at):
+                ledger.orphans.add(upload["uploadId"])
+                continue
+            raise Violation(f"an upload of {item} that nothing in the queue speaks of "
+                            f"(row: phase {phase}, upload {remote})")
+
+    @staticmethod
+    def _job_of(queue, item):
+        if item is None:
+            return None
+        return next((job for key, job in queue.keys if key == item.key), None)
+
+    def _log(self):
+        log = self.world.new_log()
+        found = [word for word in TROUBLE if word in log]
+        if found:
+            raise Violation(f"the daemon's log has {found}: {log[-1500:]}")
+
+    # An end that was shown.
+
+    def end(self, item):
+        """Done means there, now; failed only where that is an answer."""
+        state, outcome, _ = item.final
+        if state == "cancelled" and item.cancelling:
+            return
+        if state != "done" and not (item.mend and outcome.get("error") in item.mend):
+            raise Violation(f"{item} has {state}: {outcome}")
+        if state == "done" and item.dest and item.kind != "list":
+            if not item.dest.exists() or item.dest.read_bytes() != item.data:
+                raise Violation(f"{item} is done, but its file is not what it should be")
+
+    # When the daemon was stopped and nothing was left to do.
+
+    def rest(self):
+        ledger, world = self.world.ledger, self.world
+        queue = self.queue()
+        self._accepted(queue)
+        self._destinations()
+        for item in ledger.items.values():
+            if not item.final:
+                raise Violation(f"{item} has not ended")
+            self._object(item)
+        if queue.transfers:
+            raise Violation(f"rows of transfers are left: {queue.transfers}")
+        left = [(path.name, self._owner(path)) for path in world.ocid.part_files()]
+        if left:
+            raise Violation(f"part files are left: {left}")
+        left = [path for path in world.ocid.state.rglob("spool/*")]
+        if left:
+            raise Violation(f"spooled bytes are left: {left}")
+        left = [u["object"] for u in world.uploads() if u["uploadId"] not in ledger.orphans]
+        if left:
+            raise Violation(f"uploads are left at the service: {left}")
+        self._once()
+        self._log()
+
+    def _owner(self, path):
+        """The job that a part file belongs to, and how it ended."""
+        number = path.name.split("-")[-1].split(".")[0]
+        item = self.world.ledger.by_id.get(int(number) if number.isdigit() else None)
+        return f"{item}: {item.final}" if item else "nobody"
+
+    def _object(self, item):
+        store, bucket = self.world.store, self.world.bucket
+        if item.name is None:
+            return
+        there = item.name in self.world.names()
+        if item.kind == "delete":
+            if there and item.final[0] == "done":
+                raise Violation(f"{item} is done, but the object is there")
+            return
+        if item.final[0] == "done" and not there:
+            raise Violation(f"{item} is done, but there is no such object")
+        if there and store.object_sha(f"{bucket}/{item.name}") != sha(item.data):
+            raise Violation(f"{item}: the object holds other bytes")
+
+    def _once(self):
+        """No upload was put together twice: a lost answer is looked after before it is asked for
+        once more."""
+        seen = {}
+        for entry in self.world.store.log("CommitMultipartUpload", bucket=self.world.bucket,
+                                          status=200):
+            if seen.setdefault(entry["object"], entry["upload"]) != entry["upload"]:
+                raise Violation(f"{entry['object']} was put together from two uploads")
+
+    def waiting(self, statuses):
+        """Whoever waits names what for."""
+        for status in statuses:
+            if status["state"] == "waiting" and status.get("why") not in WAITS:
+                raise Violation(f"job {status['id']} waits for nothing: {status}")
+
+
+def quiet(store):
+    """Nothing that the daemon sent is still on its way into the store."""
+    until(lambda: not store.counters()["running"], "the store is quiet", 10)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""world.py - one tortured daemon with its store, its disk and its ledger."""
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from harness import FINAL, SLOW, Ocid, Refused, Wire, alive, process_tree, until
+
+from .check import Check, quiet
+from .ledger import Ledger, Violation
+
+REST_S = 40 * SLOW
+GONE = (ConnectionError, EOFError, TimeoutError, OSError)
+
+
+class Daemon(Ocid):
+    """Started with a tool before it that leaves our child the daemon itself."""
+
+    wrap = ()
+
+    def command(self, *args):
+        return [*self.wrap, f"{self.bin}/ocid", *args]
+
+    def _ready(self):
+        return os.path.exists(self.socket)
+
+
+class World:
+    """One daemon's world, for as many points as one likes: `with World(…) as world`."""
+
+    def __init__(self, folder, store, profile, bucket, rng, **settings):
+        self.folder, self.store, self.bucket, self.rng = Path(folder), store, bucket, rng
+        self.folder.mkdir(parents=True)
+        store.make_bucket(bucket)
+        self.ocid = Daemon(self.folder, store, profile,
+                           **{"network__stall_seconds": 5, "daemon__log_level": "info",
+                              "transfer__connections": 8, **settings})
+        self.check = Check(self)
+        self.ledger = Ledger(rng, self)
+        self.wire = None
+        self.logged = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not str(self.ocid.run).startswith(str(self.folder)):
+            shutil.rmtree(self.ocid.run, ignore_errors=True)
+
+    # The daemon's life.
+
+    def up(self, wrap=(), env=None):
+        """Starts it; False if it ended before it could be spoken to."""
+        self.ocid.wrap = tuple(wrap)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.ocid.socket)
+        self.ocid.process = process = self.ocid.spawn(**(env or {}))
+        try:
+            until(lambda: process.poll() is not None or self._connects(), "the daemon is up",
+                  15 * SLOW)
+        except TimeoutError:
+            raise Violation(f"it neither starts nor ends: {self.ocid.log()[-1500:]}") from None
+        return self.wire is not None
+
+    def _connects(self):
+        try:
+            self.wire = Wire(self.ocid.socket)
+        except GONE:
+            return False
+        return True
+
+    @property
+    def running(self):
+        return self.ocid.process is not None and self.ocid.process.poll() is None
+
+    def kill(self):
+        """Ends it, if it has not ended, and waits for the signer, too."""
+        self.hang_up()
+        process, self.ocid.process = self.ocid.process, None
+        if process is None:
+            return
+        below = process_tree(process.pid)[1:]
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        until(lambda: not any(map(alive, below)), "the signer ends with the daemon", 15 * SLOW)
+
+    def stop(self):
+        self.hang_up()
+        process, self.ocid.process = self.ocid.process, None
+        process.send_signal(signal.SIGTERM)
+        if process.wait(20 * SLOW) != 0:
+            raise Violation(f"it did not stop well: {process.returncode}")
+
+    def hang_up(self):
+        if self.wire:
+            self.wire.sock.close()
+        self.wire = None
+
+    def died(self):
+        """After its end, however it came: what must hold."""
+        self.kill()
+        at = time.time()
+        self.store.clear()
+        quiet(self.store)
+        self.check.dead(at)
+
+    # What is asked of it.
+
+    def signer(self):
+        below = process_tree(self.ocid.process.pid)[1:]
+        return below[0] if below else None
+
+    def step(self):
+        """Something that a client does. False: the daemon has gone."""
+        rng, ledger = self.rng, self.ledger
+        try:
+            open_ = ledger.open()
+            if open_ and rng.random() < 0.12:
+                ledger.cancel(self.wire, rng.choice(open_))
+            elif len(open_) < 30:
+                again = ledger.unsent()[:20]
+                ledger.submit(self.wire, again + [ledger.new() for _ in range(rng.randrange(1, 5))])
+            self.look(rng.randrange(1, 25))
+        except Refused as refused:
+            if refused.code in ("INTERNAL", "INVALID"):
+                raise Violation(f"refused: {refused}") from None
+        except GONE:
+            return False
+        return True
+
+    def look(self, wait_ms):
+        ids = [item.id for item in self.ledger.open()][:1000]
+        if not ids:
+            return
+        found = self.wire.call("job.status", {"ids": ids})
+        if wait_ms and not any(job["state"] in FINAL for job in found["jobs"]):
+            found = self.wire.call("job.status", {"ids": ids, "epoch": found["epoch"],
+                                                  "since": found["seq"], "wait_ms": wait_ms})
+        self.check.waiting(found["jobs"])
+        self.ledger.observe(found["jobs"])
+
+    def drive(self, steps):
+        """So many steps, or until the daemon has gone."""
+        for _ in range(steps):
+            if not self.step():
+                return False
+        return True
+
+    def come_to_rest(self):
+        """The world is well again: everything ends, and all of it is right."""
+        ledger = self.ledger
+        if not self.running or not self.wire:
+            self.kill()
+            if not self.up():
+                raise Violation(f"it does not start any more: {self.ocid.log()[-2000:]}")
+        end = time.monotonic() + REST_S
+        for at in range(0, len(ledger.unsent()), 60):
+            ledger.submit(self.wire, ledger.unsent()[:60])
+        while ledger.open():
+            self.look(300)
+            if time.monotonic() > end:
+                ids = [item.id for item in ledger.open()][:5]
+                found = self.wire.call("job.status", {"ids": ids})["jobs"]
+                short = [{k: v for k, v in job.items() if k != "job"} for job in found]
+                raise Violation(f"{len(ledger.open())} jobs do not end: "
+                                f"{[(ledger.by_id[i], s) for i, s in zip(ids, short)]}")
+        with contextlib.suppress(TimeoutError):  # what is left, the check says
+            until(self._tidy, "what jobs leave behind is cleaned up", 10 * SLOW)
+        self.stop()
+        self.check.rest()
+
+    def _tidy(self):
+        left = [u for u in self.uploads() if u["uploadId"] not in self.ledger.orphans]
+        return not left and not self.ocid.part_files()
+
+    # What there is.
+
+    def uploads(self):
+        return self.store.uploads(self.bucket)
+
+    def names(self):
+        return set(self.store.names(self.bucket))
+
+    def arrived_after(self, upload, when):
+        """Whether the request that made it was still on its way when the daemon died."""
+        made = [e for e in self.store.log("CreateMultipartUpload", bucket=self.bucket,
+                                          object=upload["object"]) if e["status"] in (200, None)]
+        return bool(made) and made[-1]["time"] > when - 0.02
+
+    def new_log(self):
+        """What it has said since the last look."""
+        with contextlib.suppress(FileNotFoundError):
+            with open(self.ocid.log_file, "rb") as file:
+                file.seek(self.logged)
+                data = file.read()
+                self.logged += len(data)
+                return data.decode(errors="replace")
+        return ""
