@@ -261,6 +261,7 @@ void room_remove_part(struct room *r, uint64_t job, struct ocp_str dest)
     *p = (struct part_removal){r, job};
     struct file_task *t = file_task_new(FILE_REMOVE, on_part_removed, p);
     t->path = file_part_name(dest, job);
+    t->dest = oc_strndup(dest.p, dest.n); /* gone for good before the row is */
     file_task_submit(r->gate, t);
 }
 

@@ -293,17 +293,21 @@ static int sync_dir(struct file_task *t)
     return t->err.code;
 }
 
-/* 1 if dest holds the very bytes of the part file. */
-static int is_same(const struct file_task *t)
+/* 1 if dest holds the very bytes of the part file; what cannot be read now is no answer: t->err. */
+static int is_same(struct file_task *t)
 {
     struct stat st;
     char *ours = oc_new(1, CHUNK), *theirs = oc_new(1, CHUNK);
     int fd = open(t->dest, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno != ELOOP)
+        fail_errno(t, OCID_E_DESTINATION, errno, "cannot compare with", t->dest);
     int same = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == t->size;
     for (uint64_t at = 0; same && at < t->size; at += CHUNK) {
         ssize_t n = pread(fd, theirs, CHUNK, (off_t)at);
         same = n > 0 && pread(xfer_file_fd(t->file), ours, CHUNK, (off_t)at) == n &&
                !memcmp(ours, theirs, (size_t)n);
+        if (n < 0)
+            fail_errno(t, OCID_E_DESTINATION, errno, "cannot compare with", t->dest);
     }
     if (fd >= 0)
         close(fd);
@@ -344,6 +348,8 @@ static void publish(struct file_task *t)
     int sys = errno;
     if (rc && sys == EEXIST && t->same_is_ok && is_same(t))
         rc = 0;
+    if (t->err.code)
+        return;
     errno = sys;
     if (rc) {
         fail_errno(t, errno == EEXIST ? OCID_E_EXISTS : OCID_E_DESTINATION,
@@ -403,6 +409,15 @@ static void spool(struct file_task *t)
         unlink(t->path);
 }
 
+static void remove_file(struct file_task *t)
+{
+    int rc = OC_FAULT("files.remove") ? (errno = EIO, -1) : unlink(t->path);
+    if (!rc && t->dest)
+        sync_dir(t);
+    else if (rc && errno != ENOENT && errno != ENOTDIR)
+        fail_errno(t, OCID_E_IO, errno, "cannot remove", t->path);
+}
+
 static void run(struct work *w)
 {
     struct file_task *t = OC_OWNER(w, struct file_task, work);
@@ -430,8 +445,7 @@ static void run(struct work *w)
         publish(t);
         break;
     case FILE_REMOVE:
-        if (OC_FAULT("files.remove") || (unlink(t->path) && errno != ENOENT && errno != ENOTDIR))
-            fail_errno(t, OCID_E_IO, errno, "cannot remove", t->path);
+        remove_file(t);
         break;
     case FILE_SPOOL:
         spool(t);

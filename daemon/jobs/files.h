@@ -22,8 +22,9 @@ enum file_verb {
     FILE_CRC,     /* CRC32C of `length` bytes from `offset` */
     FILE_PUBLISH, /* fsync, set the time, link or rename to dest, fsync the directory; what an
                      earlier try has done of it stands */
-    FILE_REMOVE,  /* unlink path; that it has gone already is no error */
-    FILE_SPOOL,   /* copy fd to path (made anew), fsync both; size is filled in */
+    FILE_REMOVE, /* unlink path; that it has gone already is no error; with dest: sync its directory
+                  */
+    FILE_SPOOL,  /* copy fd to path (made anew), fsync both; size is filled in */
 };
 
 /* Files up to so many bytes are read whole before a connection is asked for. */
