@@ -25,8 +25,9 @@ struct put {
     uint32_t crc32c;        /* of one request's body, as its headers said it */
     struct file_identity identity;
     char upload_id[OCI_UPLOAD_ID_SIZE];
-    char page[256]; /* LIST_PARTS: opc-next-page */
-    unsigned n_sum; /* sums that did not agree, in a row */
+    char page[256];        /* LIST_PARTS: opc-next-page */
+    unsigned n_sum;        /* sums that did not agree, in a row */
+    struct oc_err damaged; /* the last sums that did not agree: the reason if it is given up */
     int verified;
     char etag[129], version_id[129], request_id[129];
 };
@@ -465,6 +466,8 @@ static enum run_sent send_next(struct run *u)
             finish(u);
             return RUN_BUSY;
         case STEP_FAILED: /* it has started over too often */
+            if (p->damaged.code)
+                u->last = p->damaged;
             run_give_up(u);
             return RUN_BUSY;
         default:
@@ -608,9 +611,9 @@ static enum step_end judge(struct run *u, struct run_request *q, struct oc_err *
         p->page[0] = 0;
         run_take_text(p->page, sizeof p->page, r->opc_next_page);
         return p->page[0] ? STEP_AGAIN : STEP_OK;
-    case OP_COMMIT:
+    case OP_COMMIT: /* it is there already: HEAD tells whether it or the answer is damaged */
         if (object_agrees(u, q, err))
-            return STEP_FATAL;
+            return STEP_LOST;
         break;
     case OP_HEAD:
         if (judge_head(u, q) != STEP_OK)
@@ -667,6 +670,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
         p->upload_id[0] = 0;
         log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
     }
+    if (err.code == OCID_E_CHECKSUM)
+        p->damaged = err;
     if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST || how == STEP_CHANGED)
         return;
     if (u->stopping && !u->cleaning)

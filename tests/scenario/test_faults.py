@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_faults.py - a service and a network that misbehave: jobs end right or wait."""
 
+import re
+
 import pytest
 from harness import KIB, MIB, blob, sha, until
 
@@ -176,6 +178,22 @@ def test_a_put_that_arrives_changed_every_time_fails(ocid, store, b, size, fault
     until(lambda: store.uploads(b) == [], "no parts are left behind")
     if fault["do"] == "corrupt":
         assert store.names(b) == [], "damaged bytes are never seen"
+
+
+def test_a_commit_with_a_damaged_answer_is_settled_by_a_head(ocid, store, b):
+    """It was reported as an upload that somebody else had aborted."""
+    store.on("CommitMultipartUpload", do="wrong_checksum")
+    status = ocid.done(ocid.put(blob(BIG), f"{b}/o"))
+    assert status.outcome.verified == "crc32c" and store.object_sha(f"{b}/o") == sha(blob(BIG))
+    assert store.count("UploadPart") == 5
+
+
+def test_an_object_that_is_put_together_wrong_every_time_fails_and_says_both_sums(ocid, store, b):
+    store.on("CommitMultipartUpload|HeadObject", do="wrong_checksum", count=0)
+    status = ocid.failed(ocid.put(blob(BIG), f"{b}/o"), "checksum")
+    assert re.search(r"CRC32C [0-9a-f]{8} of its parts, [0-9a-f]{8} at the service",
+                     status.outcome.text)
+    until(lambda: store.uploads(b) == [], "no parts are left behind")
 
 
 @pytest.mark.parametrize("size", [10, BIG])
