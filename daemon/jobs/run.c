@@ -422,21 +422,24 @@ void run_post(struct run *u, struct run_request *q)
     room_pump(u->room); /* flushes */
 }
 
-/* A 401 is met once by a better clock or by fresh credentials; then it waits for a person. */
+/* A 401 for the clock is met by the service's; else once by fresh credentials: then it waits for a
+ * person. */
 static void mend_auth(struct run *u, struct run_request *q)
 {
     struct oc_err *err = &q->x.err;
     if (q->x.kind != OCI_KIND_CLOCK && q->x.kind != OCI_KIND_CREDENTIALS)
         return;
+    if (q->x.kind == OCI_KIND_CLOCK) {
+        room_learn_clock(u->room, u->account, q->x.server_date_offset_s);
+        err->code = OCID_E_UNAVAILABLE;
+        return;
+    }
     if (q->n_kicks == u->n_kicks && ++u->n_auth >= AUTH_TRIES) {
         if (u->job->durable)
             err->code = OCID_E_LOGIN;
         return;
     }
-    if (q->x.kind == OCI_KIND_CLOCK)
-        room_learn_clock(u->room, u->account, q->x.server_date_offset_s);
-    else
-        room_reload_keys(u->room);
+    room_reload_keys(u->room);
     err->code = OCID_E_UNAVAILABLE;
 }
 

@@ -169,11 +169,20 @@ static struct row find(int status, const char *name)
     return by_range(status);
 }
 
+enum { SKEW_MOST_S = 300 }; /* that the service allows */
+
+static int is_skew(const struct oci_failure *f)
+{
+    if (f->error && *f->error->code)
+        return strstr(f->error->message, "clock skew") != NULL;
+    return f->clock_off_s > SKEW_MOST_S || f->clock_off_s < -SKEW_MOST_S; /* a HEAD has no body */
+}
+
 /* What the status and code alone do not tell: conditions, HEADs, clocks. */
 static struct row refine(struct row row, const struct oci_failure *f)
 {
     const char *name = f->error ? f->error->code : "";
-    if (row.kind == OCI_KIND_CREDENTIALS && f->error && strstr(f->error->message, "clock skew")) {
+    if (row.kind == OCI_KIND_CREDENTIALS && is_skew(f)) {
         row.kind = OCI_KIND_CLOCK;
         row.tell = 0;
         row.text = "this machine's clock is more than five minutes off; set it ('timedatectl')";

@@ -53,8 +53,9 @@ struct oci_failure {
     const char *method; /* "HEAD" has no body to tell more */
     const char *detail; /* of the network: libcurl's text */
     enum oci_net net;
-    int is_object; /* the path names an object (struct oci_request) */
-    int if_absent; /* if-none-match "*" was sent */
+    int is_object;       /* the path names an object (struct oci_request) */
+    int if_absent;       /* if-none-match "*" was sent */
+    int64_t clock_off_s; /* Date of the answer less the request's; 0: not known */
     const struct oci_reply *reply;
     const struct oci_service_error *error;
 };

@@ -502,14 +502,11 @@ static void judge(struct xfer_job *j, enum oci_net net, const char *detail)
         .net = net,
         .is_object = r->call.is_object,
         .if_absent = r->if_absent,
+        .clock_off_s = r->reply.date ? r->server_date_offset_s - j->to->offset_s : 0,
         .reply = &r->reply,
         .error = net == OCI_NET_OK ? &said : NULL,
     };
     oci_judge(&f, &r->kind, &r->err);
-    if (r->kind == OCI_KIND_CLOCK && r->reply.date) {
-        j->to->offset_s = r->server_date_offset_s;
-        j->to->date_at = 0;
-    }
 }
 
 /* What came is one of success: did all of it come, and all of ours go? */

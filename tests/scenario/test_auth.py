@@ -29,6 +29,25 @@ def test_a_clock_that_moves_back_is_learnt_again(ocid, store, b):
     ocid.done(ocid.put(b"x", f"{b}/2"))
 
 
+def test_a_wrong_clock_is_learnt_from_an_answer_without_a_body(ocid, store, b):
+    """A HEAD's refusal says nothing: its Date does."""
+    store.put_object(f"{b}/o", b"x")
+    store.on("HeadObject", do="clock", offset=-7200)
+    assert ocid.client.head(f"{b}/o")
+
+
+def test_a_clock_that_is_wrong_now_and_then_stops_nobody_for_good(ocid, store, b):
+    """Requests and signer went by different clocks when a job had learnt too often: nothing was
+    signed any more."""
+    store.on("PutObject", do="clock", offset=3600, count=6)
+    for i in range(4):
+        ocid.done(ocid.put(b"x", f"{b}/{i}"))
+    store.on("PutObject", do="clock", offset=-3600, count=6)
+    jobs = [ocid.put(b"x", f"{b}/more{i}") for i in range(4)]
+    for job in jobs:
+        ocid.done(job)
+
+
 def test_refused_credentials_wait_for_a_login(ocid, store, b, profile):
     store.drop_key()
     jobs = [ocid.put(b"x", f"{b}/{i}") for i in range(5)]

@@ -125,6 +125,13 @@ static void test_clock_skew_is_told_apart(void **state)
     assert_int_equal(kind, OCI_KIND_CREDENTIALS);
     assert_non_null(strstr(err.text, "Failed to verify the HTTP(S) Signature"));
     assert_non_null(strstr(err.text, "ocictl doctor"));
+    f.error = NULL; /* a HEAD */
+    f.clock_off_s = -301;
+    oci_judge(&f, &kind, &err);
+    assert_int_equal(kind, OCI_KIND_CLOCK);
+    f.clock_off_s = 300;
+    oci_judge(&f, &kind, &err);
+    assert_int_equal(kind, OCI_KIND_CREDENTIALS);
 }
 
 static void test_what_only_the_request_tells(void **state)
