@@ -6,6 +6,7 @@
  */
 #include "app.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,7 +314,10 @@ int app_run(const struct app_options *opt, struct oc_err *err)
     struct app a = {.opt = opt, .config = opt->loaded};
     raise_descriptors();
     work_pool_size(a.config->transfer_io_threads);
-    a.loop = loop_new();
+    if (!(a.loop = loop_new())) {
+        oc_fail(err, OCID_E_INTERNAL, errno, "cannot open the event loop");
+        return oc_err_exit(err->code);
+    }
     a.room.loop = a.loop;
     a.room.uv = loop_uv(a.loop);
     a.room.config = a.config;

@@ -17,6 +17,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 
 struct loop {
@@ -91,6 +92,17 @@ struct loop *loop_new(void)
     life_open(&l->life, (uv_handle_t *)&l->turn);
     mail_list_init(&l->deferred);
     return l;
+}
+
+void loop_watch(uv_loop_t *uv, uv_poll_t *poll, int fd)
+{
+    int rc = uv_poll_init(uv, poll, fd);
+    if (!rc)
+        return;
+    log_error("cannot watch a descriptor: %s (see ulimit -n and fs.epoll.max_user_watches); the "
+              "queue goes on at the next start",
+              uv_strerror(rc));
+    abort();
 }
 
 void loop_free(struct loop *l)

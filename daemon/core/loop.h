@@ -30,12 +30,17 @@ struct deferred {
 
 struct loop;
 
-/* NULL-safe halves; loop_free() asserts that the loop closes empty (close callbacks that are due
- * run first). loop_run() returns 0 once nothing is left that could happen. */
+/* NULL-safe halves; loop_new() is NULL without descriptors for it; loop_free() asserts that the
+ * loop closes empty (close callbacks that are due run first). loop_run() returns 0 once nothing is
+ * left that could happen. */
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);
 int loop_run(struct loop *l);
+
+/* uv_poll_init() of a descriptor without which the daemon cannot go on: where the kernel refuses,
+ * it says so and ends. Any thread, its own loop. */
+void loop_watch(uv_loop_t *uv, uv_poll_t *poll, int fd);
 
 void loop_defer(struct loop *l, struct deferred *d);
 

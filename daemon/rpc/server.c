@@ -17,11 +17,12 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "rpc/session.h"
 
-enum { ACCEPT_AT_ONCE = 32, BACKLOG = 128 };
+enum { ACCEPT_AT_ONCE = 32, BACKLOG = 128, REST_MS = 200 };
 
 struct session *server_session(struct server *s, uint64_t id)
 {
@@ -73,15 +74,30 @@ static void welcome(struct server *s, int fd)
     session_new(s, fd, peer.uid);
 }
 
+static void on_connect(uv_poll_t *poll, int status, int events);
+
+static void on_rested(uv_timer_t *t)
+{
+    struct server *s = OC_OWNER(t, struct server, rest);
+    uv_poll_start(&s->poll, UV_READABLE, on_connect);
+}
+
 /* Without a free descriptor the connection would stay and wake us forever. */
 static void answer_with_spare(struct server *s)
 {
     close(s->spare_fd);
-    int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+    int fd = OC_FAULT("rpc.accept") ? -1 : accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         turn_away(fd, OCID_E_QUEUE_FULL, "the daemon has no free descriptors: try again later");
     s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    log_warn("a client was turned away: no free descriptors");
+    if (fd >= 0) {
+        log_warn("a client was turned away: no free descriptors");
+        return;
+    }
+    log_warn("a client waits: no free descriptors on this machine, looking again in %d ms",
+             REST_MS);
+    uv_poll_stop(&s->poll);
+    uv_timer_start(&s->rest, on_rested, REST_MS, 0);
 }
 
 static void on_connect(uv_poll_t *poll, int status, int events)
@@ -90,7 +106,10 @@ static void on_connect(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-        int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int none = OC_FAULT("rpc.accept");
+        int fd = none ? -1 : accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (none)
+            errno = ENFILE;
         if (fd >= 0) {
             welcome(s, fd);
         } else if (errno == EMFILE || errno == ENFILE) {
@@ -166,8 +185,10 @@ int server_open(struct server *s, struct loop *loop, const char *path, uint32_t 
     s->started_at = clock_mono_ms();
     s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     life_init(&s->life, server_gone, s);
-    uv_poll_init(loop_uv(loop), &s->poll, s->fd);
+    loop_watch(loop_uv(loop), &s->poll, s->fd);
     life_open(&s->life, (uv_handle_t *)&s->poll);
+    uv_timer_init(loop_uv(loop), &s->rest);
+    life_open(&s->life, (uv_handle_t *)&s->rest);
     uv_poll_start(&s->poll, UV_READABLE, on_connect);
     return 0;
 }
@@ -177,6 +198,7 @@ void server_stop(struct server *s)
     if (!life_end(&s->life))
         return;
     life_close(&s->life, (uv_handle_t *)&s->poll);
+    life_close(&s->life, (uv_handle_t *)&s->rest);
     if (!s->activated)
         unlink(s->path);
     close(s->fd);

@@ -33,6 +33,7 @@ struct server {
     int activated;    /* the socket is systemd's: it is not removed */
     char path[108];
     uv_poll_t poll;
+    uv_timer_t rest; /* until it listens again: nobody could even be turned away */
     struct life life;
     struct session *sessions;
     uint64_t next_session, started_at;

@@ -10,11 +10,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "rpc/handlers.h"
@@ -300,6 +302,14 @@ static void on_event(uv_poll_t *poll, int status, int events)
 void session_new(struct server *server, int fd, uint32_t uid)
 {
     struct session *s = OC_NEW(struct session);
+    uv_loop_t *uv = loop_uv(server->loop);
+    int rc = OC_FAULT("rpc.watch") ? UV_ENOSPC : uv_poll_init(uv, &s->poll, fd);
+    if (rc) {
+        log_warn("a client was turned away: its connection cannot be watched: %s", uv_strerror(rc));
+        close(fd);
+        free(s);
+        return;
+    }
     s->server = server;
     s->fd = fd;
     s->uid = uid;
@@ -309,8 +319,6 @@ void session_new(struct server *server, int fd, uint32_t uid)
     DL_APPEND(server->sessions, s);
     server->n_sessions++;
     life_init(&s->life, gone, s);
-    uv_loop_t *uv = loop_uv(server->loop);
-    uv_poll_init(uv, &s->poll, fd);
     life_open(&s->life, (uv_handle_t *)&s->poll);
     uv_timer_init(uv, &s->timer);
     life_open(&s->life, (uv_handle_t *)&s->timer);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/life.h"
+#include "core/loop.h"
 #include "core/mem.h"
 #include "vault/vault.h"
 
@@ -323,7 +324,7 @@ struct vault_link *vault_link_new(uv_loop_t *transfer_loop, int sign_fd)
     life_init(&l->life, link_gone, l);
     uv_idle_init(l->loop, &l->idle);
     life_open(&l->life, (uv_handle_t *)&l->idle);
-    uv_poll_init(l->loop, &l->poll, l->fd);
+    loop_watch(l->loop, &l->poll, l->fd);
     life_open(&l->life, (uv_handle_t *)&l->poll);
     uv_poll_start(&l->poll, UV_READABLE, on_poll);
     return l;

@@ -17,6 +17,7 @@
 #include <uthash.h>
 
 #include "core/life.h"
+#include "core/loop.h"
 #include "core/mem.h"
 #include "proto/text.h"
 #include "vault/spawn.h"
@@ -485,7 +486,7 @@ struct vault *vault_open(uv_loop_t *control_loop, const struct vault_options *o,
     v->running = 1;
     v->control_fd = fd[0];
     v->sign_fd = fd[1];
-    uv_poll_init(v->loop, &v->poll, v->control_fd);
+    loop_watch(v->loop, &v->poll, v->control_fd);
     life_open(&v->life, (uv_handle_t *)&v->poll);
     uv_poll_start(&v->poll, UV_READABLE, on_poll);
     return v;

@@ -352,7 +352,7 @@ static void open_handles(struct engine *e)
     uv_prepare_init(&e->loop, &e->flush);
     life_open(&e->life, (uv_handle_t *)&e->flush);
     uv_prepare_start(&e->flush, on_flush);
-    uv_poll_init(&e->loop, &e->pipes, e->pipes_fd);
+    loop_watch(&e->loop, &e->pipes, e->pipes_fd);
     life_open(&e->life, (uv_handle_t *)&e->pipes);
     uv_poll_start(&e->pipes, UV_READABLE, sink_on_pipes);
 }

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/fault.h"
+#include "core/log.h"
 #include "xfer/room.h"
 
 static void on_gone(uv_handle_t *h)
@@ -40,7 +42,7 @@ static struct sock *sock_new(struct engine *e, int fd)
     struct sock *s = OC_NEW(struct sock);
     s->e = e;
     s->fd = fd;
-    if (uv_poll_init(&e->loop, &s->poll, fd) < 0) {
+    if (OC_FAULT("xfer.watch") || uv_poll_init(&e->loop, &s->poll, fd) < 0) {
         free(s);
         return NULL;
     }
@@ -91,8 +93,12 @@ static int on_socket_cb(CURL *easy, curl_socket_t fd, int what, void *arg, void 
             sock_close(s);
         return 0;
     }
-    if (!s && (e->closing || !(s = sock_new(e, fd))))
+    if (!s && e->closing)
         return -1;
+    if (!s && !(s = sock_new(e, fd))) { /* -1 would be the end of the whole multi handle */
+        log_warn("a connection cannot be watched: its request is given up when it stalls");
+        return 0;
+    }
     s->easy = easy;
     s->want = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     if (s->want != s->events)

@@ -126,3 +126,23 @@ def test_an_upload_that_is_being_made_is_not_forgotten(ocid, store, b, how):
         assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
         assert store.count("CreateMultipartUpload") == 1
     until(lambda: store.uploads(b) == [], "no upload is left")
+
+
+def test_connections_that_cannot_be_watched_end_nothing_else(make_ocid, store, b):
+    """A kernel that watches no more descriptors for this user brought the daemon down."""
+    ocid = make_ocid(network__connect_seconds=1).start(OCID_FAULT="rpc.watch:2,xfer.watch:2")
+    first = ocid.put(b"x", f"{b}/o")
+    with pytest.raises((ConnectionError, OSError)):
+        ocid.wire().call("daemon.stats", {})
+    ocid.done(first)
+    ocid.done(ocid.put(b"y", f"{b}/p"))
+    assert ocid.pid and store.names(b) == ["o", "p"]
+
+
+def test_clients_wait_while_the_machine_has_no_descriptors(make_ocid):
+    """The daemon turned in circles and filled its log."""
+    ocid = make_ocid()
+    ocid.process = ocid.spawn(OCID_FAULT=",".join(f"rpc.accept:{n}" for n in range(1, 5)))
+    until(ocid._ready, "the daemon is up")
+    assert ocid.client.stats()
+    assert ocid.log().count("a client waits") == 2
