@@ -6,9 +6,12 @@ moves follow from the seed, the name and the life's number alone.
 """
 
 import argparse
+import contextlib
+import faulthandler
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -19,15 +22,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
 
 from harness import Store, binaries, make_profile  # noqa: E402
 
-from . import kills  # noqa: E402
+from . import changed, faults, kills, power, syscalls  # noqa: E402
 from .world import World  # noqa: E402
 
-SUITES = {suite.name: suite for suite in (kills.AtSyscall(), kills.AtRandom())}
+SUITES = {suite.name: suite for suite in (
+    kills.AtSyscall(), kills.AtRandom(), power.Cut(), faults.Store(), syscalls.Errors(),
+    changed.Source())}
 _worker = {}
 
 
 def begin_worker(folder):
-    """Each worker has a store of its own, which says nothing of connections that broke."""
+    """Each worker has a store of its own, which says nothing of connections that broke. SIGUSR1
+    tells where it hangs."""
+    faulthandler.register(signal.SIGUSR1)
     profile = make_profile(tempfile.mkdtemp(prefix="key-", dir=folder))
     _worker["profile"] = profile
     stderr = os.dup(2)
@@ -45,14 +52,15 @@ def run_life(task):
     suite, store = SUITES[name], _worker["store"]
     began, at = time.monotonic(), []
     rng = random.Random(f"{seed}/{name}/{number}")
-    where = Path(tempfile.mkdtemp(prefix=f"{name}-{number}-", dir=folder)) / "w"
-    bucket = where.parent.name.replace(".", "")
+    above = Path(tempfile.mkdtemp(prefix=f"{name}-{number}-", dir=folder))
+    bucket = above.name
     store.clear()
     store.clear_log()
     trouble = None
     try:
-        with World(where, store, _worker["profile"], bucket, rng,
-                   **getattr(suite, "settings", {})) as world:
+        with getattr(suite, "place", somewhere)(above) as where, \
+                World(where, store, _worker["profile"], bucket, rng,
+                      **getattr(suite, "settings", {})) as world:
             try:
                 suite.life(world, number, n_points, at.append)
             except Exception as error:
@@ -63,6 +71,12 @@ def run_life(task):
     if trouble:
         trouble = f"{name}/{number}, point {len(at)} ({at[-1] if at else 'before'}): {trouble}"
     return task, passed, trouble, time.monotonic() - began
+
+
+@contextlib.contextmanager
+def somewhere(folder):
+    """Where a world is to be, if its torture does not care."""
+    yield folder / "w"
 
 
 def tell(error, world):
@@ -100,8 +114,13 @@ def main():
         name, _, only = name.partition("/")
         if name not in SUITES:
             sys.exit(f"no such torture: {name} (there are {', '.join(SUITES)})")
+        reason = getattr(SUITES[name], "possible", lambda: None)()
+        if reason:
+            print(f"{name}: left out, {reason}", flush=True)
+            continue
         tasks += lives_of(SUITES[name], seed, args.long, int(only) if only else None)
-    with tempfile.TemporaryDirectory(prefix="torture-", dir=home()) as folder:
+    with tempfile.TemporaryDirectory(prefix="torture-", dir=home(),
+                                     ignore_cleanup_errors=True) as folder:
         sys.exit(run_all([(*task, folder) for task in tasks], args, folder))
 
 

@@ -6,6 +6,7 @@ Numbers of states and phases are those of messages.def and daemon/xfer/plan.h, w
 """
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -148,7 +149,11 @@ class Check:
             return
         if state != "done" and not (item.mend and outcome.get("error") in item.mend):
             raise Violation(f"{item} has {state}: {outcome}")
-        if state == "done" and item.dest and item.kind != "list":
+        if state == "done" and item.kind == "list":
+            said = [json.loads(line)["name"] for line in item.dest.read_text().splitlines()]
+            if said != item.names:
+                raise Violation(f"{item} is done, and lists {said}")
+        elif state == "done" and item.dest:
             if not item.dest.exists() or item.dest.read_bytes() != item.data:
                 raise Violation(f"{item} is done, but its file is not what it should be")
 

@@ -31,7 +31,8 @@ class Item:
         self.data, self.name, self.dest = data, name, dest
         self.id = self.final = None
         self.cancelling = False  # asked for; it may have come too late
-        self.mend = None  # what makes the job possible again
+        self.mend = None  # errors that are an answer, too
+        self.names = [f"o/{i}" for i in range(len(OBJECTS))]  # list: what it must say
 
     def __repr__(self):
         return f"{self.kind} {self.key} (job {self.id})"
@@ -80,10 +81,21 @@ class Ledger:
         i = self.rng.randrange(len(OBJECTS))
         dest = self.world.ocid.files / f"g-{key}"
         if kind == "over":
-            dest.write_bytes(OLD)
+            self._write(dest, OLD)
             job["overwrite"] = True
         job.update(kind="get", object=f"o/{i}", dest=os.fsencode(dest))
         return Item(key, kind, job, data=bytes_of(OBJECTS[i], 100 + i), dest=dest)
+
+    @staticmethod
+    def _write(path, data):
+        """A client's own file, synced: what it loses is not ours."""
+        with open(path, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(folder)
+        os.close(folder)
 
     def _delete(self, key, kind, job):
         self.world.store.put_object(f"{self.world.bucket}/{key}", b"to be deleted")

@@ -71,7 +71,7 @@ class World:
     def _connects(self):
         try:
             self.wire = Wire(self.ocid.socket)
-        except GONE:
+        except (*GONE, Refused):  # there may be no descriptor for us
             return False
         return True
 
@@ -103,10 +103,12 @@ class World:
             self.wire.sock.close()
         self.wire = None
 
-    def died(self):
-        """After its end, however it came: what must hold."""
+    def died(self, recover=None):
+        """After its end, however it came: what must hold. recover(): brings the disk back."""
         self.kill()
         at = time.time()
+        if recover:
+            recover()
         self.store.clear()
         quiet(self.store)
         self.check.dead(at)
