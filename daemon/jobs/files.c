@@ -68,12 +68,13 @@ static void identity_of(const struct stat *st, struct file_identity *ret)
                                   .ctime_ns = ns_of(st->st_ctim)};
 }
 
-/* Which fact differs, NULL: none. A ctime alone (a chmod, a new link) does not change the bytes. */
+/* Which fact differs, NULL: none. A ctime alone (a chmod, a new link) does not change the bytes,
+ * and the number of the device may be another one after each mount. */
 static const char *differs(const struct file_identity *was, const struct file_identity *is)
 {
     if (was->size != is->size)
         return "its size";
-    if (was->dev != is->dev || was->inode != is->inode)
+    if (was->inode != is->inode)
         return "the file itself (another inode)";
     if (was->mtime_ns != is->mtime_ns)
         return "its time of modification";
@@ -359,9 +360,10 @@ static void publish(struct file_task *t)
                    t->dest);
         return;
     }
-    if (!t->overwrite)
-        unlink(t->path);
-    sync_dir(t);
+    if (!t->overwrite && unlink(t->path) && errno != ENOENT)
+        fail_errno(t, OCID_E_DESTINATION, errno, "cannot remove", t->path);
+    else
+        sync_dir(t);
 }
 
 static int copy_fd(struct file_task *t, int to)
