@@ -94,8 +94,10 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(folder)
-        os.close(folder)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _delete(self, key, kind, job):
         self.world.store.put_object(f"{self.world.bucket}/{key}", b"to be deleted")
@@ -113,13 +115,13 @@ class Ledger:
         """Takes the ids down. ConnectionError, EOFError if the daemon ended on it; jobs that it
         refused are left for another time."""
         jobs, fds = [], []
-        for item in items:
-            job = dict(item.job)
-            if item.kind == "spool":
-                fds.append(os.open(job.pop("source"), os.O_RDONLY))
-                job["fd"] = len(fds) - 1
-            jobs.append(job)
         try:
+            for item in items:
+                job = dict(item.job)
+                if item.kind == "spool":
+                    fds.append(os.open(job.pop("source"), os.O_RDONLY))
+                    job["fd"] = len(fds) - 1
+                jobs.append(job)
             ids = wire.call("job.submit", {"jobs": jobs}, fds)["ids"]
         except Refused:
             return

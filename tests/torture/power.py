@@ -86,7 +86,9 @@ class Cut:
                 world.up()
             timer = threading.Timer(after_s, self.disk.cut)
             timer.start()
-            world.drive(6)
-            timer.join()
+            try:
+                world.drive(6)
+            finally:
+                timer.join()
             world.died(self.disk.power_on)
         world.come_to_rest()

@@ -51,7 +51,7 @@ class Errors:
             error = rng.choice(FAILS[call])
             first = 1 + int(SPAN * rng.random() ** 2)
             when = rng.choice((f"{first}", f"{first}", f"{first}..{first + 3}", f"{first}+"))
-            if error in ("EINTR", "EAGAIN"):  # for ever would be a loop that nobody can leave
+            if error in ("EINTR", "EAGAIN") or call == "accept4":  # for ever would be a loop that nobody can leave
                 when = f"{first}..{first + 3}"
             tick(f"{call} {error} when={when}")
             before = len(world.ocid.log())
