@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
 from harness import Store, binaries, make_profile  # noqa: E402
 
 from . import changed, faults, kills, power, syscalls  # noqa: E402
+from .mutants import MUTANTS, hunt, in_sources  # noqa: E402
 from .world import World  # noqa: E402
 
 SUITES = {suite.name: suite for suite in (
@@ -31,10 +32,13 @@ SUITES = {suite.name: suite for suite in (
 _worker = {}
 
 
-def begin_worker(folder):
+def begin_worker(folder, fault=None):
     """Each worker has a store of its own, which says nothing of connections that broke. SIGUSR1
     tells where it hangs."""
     faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun is taken down
+    if fault:
+        os.environ["OCID_FAULT"] = fault
     profile = make_profile(tempfile.mkdtemp(prefix="key-", dir=folder))
     _worker["profile"] = profile
     stderr = os.dup(2)
@@ -102,13 +106,18 @@ def main():
     parser.add_argument("--long", action="store_true", help="the long run, hours")
     parser.add_argument("--seed", type=int, help="repeats a run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="lives at a time")
+    parser.add_argument("--mutants", action="store_true",
+                        help="daemons with a promise taken out, which must be caught")
     parser.add_argument("names", nargs="*", metavar="NAME[/LIFE]",
                         help=f"of {', '.join(SUITES)}; else all")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if not binaries():
         sys.exit("no ocid: build it first, or set OCID_BUILD")
     seed = random.SystemRandom().randrange(10**9) if args.seed is None else args.seed
     print(f"seed {seed}", flush=True)
+    if args.mutants:
+        sys.exit(run_mutants(args.names or MUTANTS, seed, args))
     tasks = []
     for name in args.names or SUITES:
         name, _, only = name.partition("/")
@@ -122,6 +131,30 @@ def main():
     with tempfile.TemporaryDirectory(prefix="torture-", dir=home(),
                                      ignore_cleanup_errors=True) as folder:
         sys.exit(run_all([(*task, folder) for task in tasks], args, folder))
+
+
+def run_mutants(names, seed, args):
+    """Each is caught, or the status is 1."""
+    passed = failed = 0
+    if in_sources() != set(MUTANTS):
+        sys.exit(f"the mutants of the sources are {in_sources()}, those known {set(MUTANTS)}")
+    for name in names:
+        def troubles(torture, fault):
+            with tempfile.TemporaryDirectory(prefix="torture-", dir=home(),
+                                             ignore_cleanup_errors=True) as folder:
+                tasks = [(*t, folder) for t in lives_of(SUITES[torture], seed, args.long)]
+                with multiprocessing.Pool(args.jobs, begin_worker, [folder, fault]) as pool:
+                    for at in range(0, len(tasks), args.jobs):  # so that all have ended at a yield
+                        for *_, trouble, _ in pool.map(run_life, tasks[at:at + args.jobs], 1):
+                            if trouble:
+                                yield trouble
+                    pool.close()
+                    pool.join()
+        caught, said = hunt(name, troubles)
+        passed, failed = passed + caught, failed + (not caught)
+        print(f"mutant {name}: {'caught' if caught else 'NOT CAUGHT'}: {said}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 def home():
