@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -21,6 +22,17 @@ class Daemon(Ocid):
     """Started with a tool before it that leaves our child the daemon itself."""
 
     wrap = ()
+    held = None  # a listening socket that is ours, as systemd passes one
+
+    def spawn(self, *args, **env):
+        if self.held is None:
+            return super().spawn(*args, **env)
+        fd = self.held.fileno()
+        with open(self.log_file, "ab") as log:
+            return subprocess.Popen(
+                ["sh", "-c", f'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@" 3<&{fd}', "sh",
+                 *self.command(*args)], env={**self.env, **env}, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, cwd=self.folder, start_new_session=True, pass_fds=[fd])
 
     def command(self, *args):
         return [*self.wrap, f"{self.bin}/ocid", *args]
@@ -58,8 +70,9 @@ class World:
     def up(self, wrap=(), env=None):
         """Starts it; False if it ended before it could be spoken to."""
         self.ocid.wrap = tuple(wrap)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.ocid.socket)
+        if not self.ocid.held:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.ocid.socket)
         self.ocid.process = process = self.ocid.spawn(**(env or {}))
         try:
             until(lambda: process.poll() is not None or self._connects(), "the daemon is up",
