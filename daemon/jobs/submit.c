@@ -32,7 +32,10 @@ struct batch {
         int fd;
         char *path;
         struct file_identity identity;
-    } * spools; /* one a job; path NULL: nothing to spool */
+    } * spools;   /* one a job; path NULL: nothing to spool */
+    int in_doubt; /* a commit that failed as it was synced may be found after a crash: its jobs
+                     would need their spooled bytes. The next start sweeps those that nobody needs
+                   */
     unsigned n_spooling;
     uint32_t n;
     struct job **jobs; /* NULL where an idempotency key named an older one */
@@ -106,7 +109,8 @@ static void refuse(struct batch *b)
             set_coming(b, &spec, 0);
             job_free(b->jobs[i]);
         }
-        drop_spool(b, i);
+        if (!b->in_doubt)
+            drop_spool(b, i);
     }
     b->done(b->arg, NULL, 0, &b->err, b->index);
     batch_free(b);
@@ -169,6 +173,7 @@ static void on_added(struct room_op *o)
     struct batch *b = o->arg;
     b->err = o->op.err;
     b->index = -1;
+    b->in_doubt = b->err.code != 0;
     if (b->err.code)
         refuse(b);
     else

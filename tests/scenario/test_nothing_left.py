@@ -7,7 +7,7 @@ import os
 import sqlite3
 
 import pytest
-from harness import MIB, blob, sha, until
+from harness import MIB, blob, client_library, sha, until
 
 
 def list_to(ocid, bucket, dest, **options):
@@ -146,3 +146,16 @@ def test_clients_wait_while_the_machine_has_no_descriptors(make_ocid):
     until(ocid._ready, "the daemon is up")
     assert ocid.client.stats()
     assert ocid.log().count("a client waits") == 2
+
+
+def test_bytes_of_a_commit_in_doubt_are_kept_until_the_next_start(make_ocid, store, b):
+    """A commit that failed as it was synced was found after a crash, a client that asked again was
+    given that job, and its bytes had gone."""
+    ocid = make_ocid().start(OCID_FAULT="store.commit:1+")
+    with pytest.raises(client_library.OcidError):
+        ocid.client.put_bytes(b"spooled", f"{b}/o")
+    (spooled,) = ocid.state.rglob("spool/*")
+    assert spooled.read_bytes() == b"spooled"
+    ocid.crash()
+    assert list(ocid.state.rglob("spool/*")) == []
+    ocid.done(ocid.client.put_bytes(b"spooled", f"{b}/o").id)
