@@ -7,6 +7,7 @@ A loop device with ext4, shut down by ioctl without a flush of its journal. Need
 import contextlib
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 import threading
@@ -64,7 +65,9 @@ class Cut:
 
     @staticmethod
     def possible():
-        return None if os.geteuid() == 0 else "needs root, for loop devices"
+        if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
+            return "needs root and loop devices"
+        return None if shutil.which("mkfs.ext4") else "needs mkfs.ext4 (e2fsprogs)"
 
     @contextlib.contextmanager
     def place(self, folder):
