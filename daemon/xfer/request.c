@@ -672,6 +672,7 @@ static struct lane *lane_take(struct xfer_job *j)
     if (l->generation != e->generation)
         lane_setup(l);
     l->job = j;
+    l->fd = -1;
     l->error[0] = 0;
     return l;
 }
@@ -759,14 +760,12 @@ void job_launch(struct xfer_job *j)
 int job_stalled(struct xfer_job *j, uint64_t now_ms)
 {
     curl_off_t connected_us = 0;
-    curl_socket_t fd = CURL_SOCKET_BAD;
     int unsent = 0;
     if (j->paused || now_ms - j->heard_ms < 1000)
         return 0;
     curl_easy_getinfo(j->lane->easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
-    curl_easy_getinfo(j->lane->easy, CURLINFO_ACTIVESOCKET, &fd);
-    if (fd != CURL_SOCKET_BAD)
-        ioctl(fd, SIOCOUTQ, &unsent);
+    if (j->lane->fd >= 0)
+        ioctl(j->lane->fd, SIOCOUTQ, &unsent);
     if (!connected_us || unsent != j->unsent)
         j->heard_ms = now_ms;
     j->unsent = unsent;

@@ -100,6 +100,7 @@ struct lane {
     CURL *easy;
     struct engine *e;
     struct xfer_job *job; /* NULL: idle */
+    int fd;               /* the socket that libcurl asked to have watched for it last, or -1 */
     struct lane *next;    /* idle ones */
     unsigned generation;  /* of the settings that were applied */
     long buffer, upload_buffer;

@@ -99,6 +99,10 @@ static int on_socket_cb(CURL *easy, curl_socket_t fd, int what, void *arg, void 
         log_warn("a connection cannot be watched: its request is given up when it stalls");
         return 0;
     }
+    struct lane *l = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&l);
+    if (l)
+        l->fd = fd;
     s->easy = easy;
     s->want = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     if (s->want != s->events)

@@ -17,6 +17,7 @@
  *   /reset?N        half of N bytes, then a reset
  *   /hang           no answer
  *   /drip?N         N bytes, in ten pieces 20 ms apart
+ *   /sip            takes a put's body 64 KiB at a time, 50 ms apart
  *   /early          reads 64 KiB of the body, answers 412 and closes
  *   /soon           answers 200 before the body, and closes
  *   /last           answers 200 and closes the connection after it without having said so
@@ -262,6 +263,22 @@ static inline int kit_put(struct kit_conn *c, const char *head)
                      text);
 }
 
+static inline int kit_sip(struct kit_conn *c, const char *head)
+{
+    int room = 64 * 1024;
+    const char *length = kit_header(head, "content-length");
+    uint64_t left = length ? strtoull(length, NULL, 10) : 0;
+    uint32_t crc = 0;
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    for (uint64_t n; left; left -= n) {
+        n = left < 64 * KIB ? left : 64 * KIB;
+        if (!kit_body(c, n, &crc))
+            return 0;
+        usleep(50000);
+    }
+    return kit_print(c->fd, "HTTP/1.1 200 OK\r\netag: e1\r\ncontent-length: 0\r\n\r\n");
+}
+
 static inline int kit_early(struct kit_conn *c)
 {
     uint32_t crc = 0;
@@ -312,6 +329,8 @@ static inline int kit_answer(struct kit_conn *c, const char *head)
         return kit_half(c->fd, n, IS("/reset"));
     if (IS("/drip"))
         return kit_drip(c->fd, n);
+    if (IS("/sip"))
+        return kit_sip(c, head);
     if (IS("/early"))
         return kit_early(c);
     if (IS("/soon"))

@@ -1093,6 +1093,29 @@ static void test_stall(void **state)
     rig_close(&g);
 }
 
+/* All bytes are with the kernel, which is still sending them. On a connection that was used before,
+ * as nearly always. */
+static void test_slow_network_is_no_stall(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct ask a;
+    struct engine_options o = options(&g);
+    o.stall_seconds = 1;
+    rig_open_with(&g, o);
+    struct xfer_file *f = pattern_file(3 * MIB, 0);
+    for (int i = 0; i < 2; i++) {
+        ask_put(&a, &g, f, 0, 3 * MIB);
+        if (i)
+            a.r.call.target = "/sip";
+        run(&a);
+        assert_ok(&a);
+        ask_fini(&a);
+    }
+    xfer_file_unref(f);
+    rig_close(&g);
+}
+
 /* A pause of ours is not the network's fault, however long. */
 static void test_pause_is_no_stall(void **state)
 {
@@ -1381,6 +1404,7 @@ int main(void)
         cmocka_unit_test(test_cancel_walk),
         cmocka_unit_test(test_cancel_before_flush),
         cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_slow_network_is_no_stall),
         cmocka_unit_test(test_pause_is_no_stall),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_full_disk),
