@@ -17,7 +17,7 @@
  *   /reset?N        half of N bytes, then a reset
  *   /hang           no answer
  *   /drip?N         N bytes, in ten pieces 20 ms apart
- *   /sip            takes a put's body 64 KiB at a time, 50 ms apart
+ *   /sip            takes a put's body 64 KiB at a time, 100 ms apart
  *   /early          reads 64 KiB of the body, answers 412 and closes
  *   /soon           answers 200 before the body, and closes
  *   /last           answers 200 and closes the connection after it without having said so
@@ -265,7 +265,7 @@ static inline int kit_put(struct kit_conn *c, const char *head)
 
 static inline int kit_sip(struct kit_conn *c, const char *head)
 {
-    int room = 64 * 1024;
+    int room = 256 * 1024; /* several segments: a smaller one waits for probes of its window */
     const char *length = kit_header(head, "content-length");
     uint64_t left = length ? strtoull(length, NULL, 10) : 0;
     uint32_t crc = 0;
@@ -274,7 +274,7 @@ static inline int kit_sip(struct kit_conn *c, const char *head)
         n = left < 64 * KIB ? left : 64 * KIB;
         if (!kit_body(c, n, &crc))
             return 0;
-        usleep(50000);
+        usleep(100000);
     }
     return kit_print(c->fd, "HTTP/1.1 200 OK\r\netag: e1\r\ncontent-length: 0\r\n\r\n");
 }
