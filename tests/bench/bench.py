@@ -446,7 +446,7 @@ def busy():
         d = small_files()
         server_stats(True)
         with Service(endpoint(True), transfer__connections=32) as s:
-            jobs = [put_job(f"{d}/f{i % COUNT:07d}", f"busy/{i}") for i in range(120000)]
+            jobs = [put_job(f"{d}/f{i % COUNT:07d}", f"busy/{i}") for i in range(250000)]
             ids = s.c.submit(jobs)
             c = Client(s.socket)
             last, times, done0, t0 = frame(7, "job.status", {"ids": [ids[-1]]}), [], None, None
@@ -461,7 +461,7 @@ def busy():
                 time.sleep(0.002)
             n1, t1 = server_stats().get("put", 0), time.monotonic()
             left = s.c.call("daemon.stats")["queued"]
-            if left < 60000:
+            if left < 100000:
                 raise Failed(f"only {left} jobs were still queued")
             if n1 <= n0:
                 raise Failed("nothing was transferred meanwhile")

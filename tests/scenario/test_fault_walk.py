@@ -12,7 +12,8 @@ from harness import MIB, blob, client_library, sha, until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 POINTS = sorted({name for path in (ROOT / "daemon").rglob("*.c")
                  for name in re.findall(r'OC_FAULT\("([^"]+)"\)', path.read_text("utf-8"))}
-                - {"paths.network"})  # another place for the queue: unit/core/test_paths.c
+                - {"paths.network",  # another place for the queue: unit/core/test_paths.c
+                   "rpc.accept", "rpc.watch"})  # clients are turned away: test_nothing_left.py
 
 
 def start(ocid, fault):
@@ -72,4 +73,6 @@ def test_all_is_well_once_the_fault_is_gone(make_ocid, store, b, point, hits):
     for name in data:
         ocid.done(got.get(name) or ocid.get(f"{b}/{name}", f"got-{name}", key=f"get-{name}"))
         assert sha(ocid.files / f"got-{name}") == sha(data[name])
-    assert ocid.part_files() == [] and store.uploads(b) == []
+    assert ocid.part_files() == []
+    # the id of an upload never came if its connection could not be watched: it is not ours to abort
+    assert len(store.uploads(b)) <= (point == "xfer.watch")
