@@ -527,6 +527,8 @@ static int object_agrees(struct run *u, struct run_request *q, struct oc_err *er
     struct put *p = u->of;
     struct put_facts f;
     xfer_put_facts(p->plan, &f);
+    if (u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF)
+        return 0; /* nothing was summed here */
     if (!q->x.reply.has_crc32c || q->x.reply.crc32c == f.crc32c) {
         if (q->x.reply.has_crc32c)
             p->verified = OCP_ENUM_verified_crc32c;
@@ -585,7 +587,7 @@ static enum step_end judge_head(struct run *u, struct run_request *q)
     const struct oci_reply *r = &q->x.reply;
     if (r->content_length != (int64_t)f.size)
         return STEP_NO_UPLOAD;
-    if (r->has_crc32c) {
+    if (r->has_crc32c && engine_sums(u)) {
         p->verified = OCP_ENUM_verified_crc32c;
         return r->crc32c == (f.multipart ? f.crc32c : p->crc32c) ? STEP_OK : STEP_NO_UPLOAD;
     }

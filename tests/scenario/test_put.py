@@ -114,6 +114,18 @@ def test_the_checksum_can_be_chosen(make_ocid, store, b, checksum, verified, siz
     assert store.object_sha(f"{b}/o") == sha(blob(size))
 
 
+@pytest.mark.parametrize("size", [1000, 3 * MIB])
+def test_without_checksums_those_of_the_service_are_not_missed(make_ocid, store, b, size):
+    """A service that sums all the same made every multipart upload fail as `checksum`."""
+    ocid = make_ocid(transfer__checksum="off").start()
+    store.on("CommitMultipartUpload|PutObject|HeadObject", do="headers", count=0,
+             headers={"opc-content-crc32c": "AAAAAQ=="})
+    store.on("CommitMultipartUpload|PutObject", do="reset", at="answer")
+    status = ocid.done(ocid.put(blob(size), f"{b}/o"))
+    assert status.outcome.verified in ("none", "md5", "length")
+    assert store.object_sha(f"{b}/o") == sha(blob(size))
+
+
 def test_a_single_put_announces_its_checksum(ocid, store, b):
     ocid.done(ocid.put(b"123456789", f"{b}/o"))
     (entry,) = store.log("PutObject")
