@@ -481,6 +481,11 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
     if (!j->tally || act == ACT_SEAL)
         return act_one(r, act, j, err);
     if (act == ACT_RETRY) {
+        if (!j->tally->n_here && (j->tally->n_failed || !j->tally->n_total))
+            return oc_fail(err, OCID_E_STATE, 0,
+                           "the jobs of set %" PRIu64 " have been put away: retry them by their "
+                           "ids (ocictl status --set %" PRIu64 " --state failed)",
+                           id, id);
         act_on_members(r, act, j);
         return 0;
     }

@@ -364,6 +364,41 @@ static void load_tally(void *arg, const struct store_tally *t)
     j->tally->n_total += t->n_done + t->n_failed + t->n_cancelled;
 }
 
+static int is_final(int state)
+{
+    return state == OCP_ENUM_state_done || state == OCP_ENUM_state_failed ||
+           state == OCP_ENUM_state_cancelled;
+}
+
+struct job *room_revive(struct room *r, const struct store_job *row)
+{
+    char label[65];
+    struct ocp_job spec;
+    if (!is_final(row->state) || book_find(&r->book, row->id))
+        return NULL;
+    struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
+    j->created_at = row->created_at;
+    j->ended_at = row->ended_at;
+    j->state = (uint8_t)row->state;
+    j->restored = 1;
+    if (j->tally)
+        j->tally->sealed = 1;
+    j->sharer =
+        sched_sharer_ref(&r->sched, row->uid, ocp_str_copy(row->client, label, sizeof label));
+    j->sharer->n_in[j->state]++;
+    book_add(&r->book, j);
+    job_spec(j, &spec);
+    struct job *set = spec.set ? book_find(&r->book, spec.set) : NULL;
+    if (set && set->tally &&
+        set->tally->n_total) { /* which has counted it; a revived one has not */
+        j->set = set;
+        set->tally->n_here++;
+    }
+    feed_touch(&r->feed, j);
+    feed_final(&r->feed, j);
+    return j;
+}
+
 /* Jobs that ended while a part file, or an upload at the service, was still there: it goes now. */
 static void on_orphans(struct room_op *o)
 {
@@ -380,15 +415,9 @@ static void on_orphans(struct room_op *o)
             job_free(j);
             continue;
         }
-        j->created_at = row->created_at;
-        j->ended_at = row->ended_at;
-        j->state = (uint8_t)row->state;
-        j->sharer = sched_sharer_ref(&r->sched, row->uid, "");
-        j->sharer->n_in[j->state]++;
-        book_add(&r->book, j);
-        feed_touch(&r->feed, j);
-        feed_final(&r->feed, j);
-        run_start_cleaning(r, j);
+        job_free(j);
+        if ((j = room_revive(r, row)))
+            run_start_cleaning(r, j);
     }
 }
 

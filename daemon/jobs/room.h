@@ -110,6 +110,10 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
 /* The job of that id if it is in memory and uid's, else NULL. */
 struct job *room_find(struct room *r, uint32_t uid, uint64_t id);
 
+/* A job that has ended and left memory, from its row: it is there again until it is put away like
+ * others. NULL if it has not ended, or is there. */
+struct job *room_revive(struct room *r, const struct store_job *row);
+
 /* One job as a packed status message appended to b (an element of a list). */
 void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *b);
 

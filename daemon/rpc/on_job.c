@@ -430,19 +430,59 @@ static void add_ack(struct room *r, struct oc_buf *b, uint32_t uid, uint64_t id,
     oc_buf_fini(&packed);
 }
 
+/* One request to act, while jobs of it are read back from the store. */
+struct acting {
+    struct ticket ticket;
+    struct room *room;
+    uint32_t uid, n;
+    uint64_t ids[];
+};
+
+static void act(const struct acting *a)
+{
+    struct ocp_acks reply = {0};
+    struct oc_buf b;
+    oc_buf_init(&b, OCP_MAX_FRAME - 4096);
+    for (uint32_t i = 0; i < a->n; i++)
+        add_ack(a->room, &b, a->uid, a->ids[i], act_of(a->ticket.method));
+    OCP_SET(&reply, acks, jobs, ocp_span(&b, a->n));
+    ticket_reply(&a->ticket, &reply);
+    oc_buf_fini(&b);
+}
+
+static void on_revived(struct room_op *o)
+{
+    struct acting *a = o->arg;
+    for (uint32_t i = 0; i < o->op.n; i++)
+        if (o->op.jobs[i].uid == a->uid)
+            room_revive(a->room, &o->op.jobs[i]);
+    act(a);
+    free(a);
+}
+
+/* Jobs that ended long ago, or in an earlier life, are in the store alone. */
 void on_act(struct session *s, const struct ticket *t, const void *msg)
 {
     const struct ocp_jobs_ask *m = msg;
-    struct room *r = s->server->hooks.room;
-    struct ocp_acks reply = {0};
+    struct acting *a = oc_new(1, sizeof *a + m->ids.count * sizeof *a->ids);
+    uint64_t *missing = oc_new(m->ids.count ? m->ids.count : 1, sizeof *missing);
     struct ocp_iter it = {0};
-    struct oc_buf b;
-    uint64_t id;
-    uint32_t n = 0;
-    oc_buf_init(&b, OCP_MAX_FRAME - 4096);
-    for (; ocp_next_u64(&m->ids, &it, &id); n++)
-        add_ack(r, &b, s->uid, id, act_of(t->method));
-    OCP_SET(&reply, acks, jobs, ocp_span(&b, n));
-    ticket_reply(t, &reply);
-    oc_buf_fini(&b);
+    uint32_t n_missing = 0;
+    a->ticket = *t;
+    a->room = s->server->hooks.room;
+    a->uid = s->uid;
+    for (; a->n < m->ids.count && ocp_next_u64(&m->ids, &it, &a->ids[a->n]); a->n++)
+        if (!room_find(a->room, a->uid, a->ids[a->n]))
+            missing[n_missing++] = a->ids[a->n];
+    if (!n_missing) {
+        act(a);
+        free(missing);
+        free(a);
+        return;
+    }
+    struct room_op *o = room_op_new(a->room, STORE_READ_JOBS, on_revived, a);
+    o->op.ids = missing;
+    o->op.n_ids = n_missing;
+    o->text[0] = (char *)missing; /* freed with it */
+    room_op_post(o);
 }

@@ -326,6 +326,29 @@ def test_retry(ocid, store, b, end):
     assert status.outcome.error == "" and status.ended_at
 
 
+def test_retry_of_what_failed_in_an_earlier_life(ocid, store, b):
+    """It was `no such job` once the job had left memory."""
+    job, group = ocid.get(f"{b}/o"), ocid.submit({"kind": "set"})[0]
+    member = ocid.submit({"kind": "get", "bucket": b, "object": "o", "set": group,
+                          "dest": str(ocid.files / "member").encode()})[0]
+    ocid.client.seal([group])
+    for one in (job, member, group):
+        assert ocid.wait(one).state == "failed"
+    ocid.restart()
+    store.put_object(f"{b}/o", b"there now")
+    acks = ocid.client.retry([job, group, member, 999])
+    assert [a.error and a.error.code for a in acks] == [None, "state", None, "not_found"]
+    for one in (job, member):
+        ocid.done(one)
+    assert (ocid.files / "got").read_bytes() == (ocid.files / "member").read_bytes() == b"there now"
+    (ack,) = ocid.client.cancel([job])
+    assert ack.error is not None and ack.error.code == "state"
+    ocid.restart()
+    assert [s.state for s in ocid.client.status([job, member])] == ["done", "done"]
+    (ack,) = ocid.client.cancel([job])
+    assert ack.error is not None and ack.error.code == "state", "known, and ended"
+
+
 def test_retry_and_resume_of_what_is_done(ocid, store, b):
     job = ocid.put(b"x", f"{b}/o")
     ocid.done(job)
