@@ -70,9 +70,9 @@ static ssize_t ask_terminal(const char *profile, char *out, size_t size)
     quiet.c_lflag |= ICANON | ISIG;
     quiet.c_cc[VSUSP] = _POSIX_VDISABLE;
     catch_signals(old, true);
+    tcsetattr(tty, TCSAFLUSH, &quiet); /* first: what follows the prompt is the answer, unseen */
     dprintf(tty, "Pass phrase of %s%s: ", profile ? "profile " : "the default profile",
             profile ? render_name(profile) : "");
-    tcsetattr(tty, TCSAFLUSH, &quiet);
     ssize_t n = read_line(tty, out, size);
     sys = errno;
     tcsetattr(tty, TCSAFLUSH, &was);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_auth.py - clocks, keys and pass phrases: what a person can mend is waited for."""
 
+import contextlib
 import os
+import pty
 from pathlib import Path
 
 import pytest
-from harness import MIB, blob, client_library, make_profile, process_tree
+from harness import MIB, NO_LEAKS, blob, client_library, make_profile, process_tree
 
 PHRASE = "correct horse; battery #staple"
 
@@ -234,3 +236,26 @@ def test_a_pass_phrase_in_the_profile_is_used(make_ocid, tmp_path, store, b):
     ocid.start()
     ocid.done(ocid.put(b"x", f"{b}/o", profile="PHRASE"))
     assert PHRASE not in ocid.log()
+
+
+def test_an_answer_typed_at_once_is_taken_and_not_shown(locked, b):
+    """The prompt came before the terminal was ready, which then threw away what had been typed. A
+    slow terminal makes that sure."""
+    job = locked.put(b"x", f"{b}/o")
+    locked.wait_for(job, "waiting", "locked")
+    slowly = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", "trace=ioctl",
+              "-e", "inject=ioctl:delay_enter=200000"]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvpe("strace", [*slowly, f"{locked.bin}/ocictl", "unlock"],
+                   {**os.environ, **locked.env, **NO_LEAKS})
+    shown = b""
+    while b"Pass phrase" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, PHRASE.encode() + b"\n")
+    locked.done(job)
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while more := os.read(terminal, 4096):
+            shown += more
+    os.close(terminal)
+    assert os.waitpid(pid, 0)[1] == 0 and PHRASE.encode() not in shown
