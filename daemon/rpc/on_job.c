@@ -430,37 +430,55 @@ static void add_ack(struct room *r, struct oc_buf *b, uint32_t uid, uint64_t id,
     oc_buf_fini(&packed);
 }
 
-/* One request to act, while jobs of it are read back from the store. */
+/* One request to act: on its way to the store and back when jobs of it have left memory, and once
+ * more until what it changed is on disk. */
 struct acting {
     struct ticket ticket;
     struct room *room;
+    struct oc_buf acks;
     uint32_t uid, n;
     uint64_t ids[];
 };
 
-static void act(const struct acting *a)
+/* Also if the disk refused it: it holds until a restart, and the log says so. */
+static void on_acted(struct room_op *o)
 {
+    struct acting *a = o->arg;
     struct ocp_acks reply = {0};
-    struct oc_buf b;
-    oc_buf_init(&b, OCP_MAX_FRAME - 4096);
-    for (uint32_t i = 0; i < a->n; i++)
-        add_ack(a->room, &b, a->uid, a->ids[i], act_of(a->ticket.method));
-    OCP_SET(&reply, acks, jobs, ocp_span(&b, a->n));
+    OCP_SET(&reply, acks, jobs, ocp_span(&a->acks, a->n));
     ticket_reply(&a->ticket, &reply);
-    oc_buf_fini(&b);
+    oc_buf_fini(&a->acks);
+    free(a);
+}
+
+/* Nothing to read: it comes back after all that was written before it. */
+static void act(struct acting *a)
+{
+    oc_buf_init(&a->acks, OCP_MAX_FRAME - 4096);
+    for (uint32_t i = 0; i < a->n; i++)
+        add_ack(a->room, &a->acks, a->uid, a->ids[i], act_of(a->ticket.method));
+    room_op_post(room_op_new(a->room, STORE_READ_JOBS, on_acted, a));
 }
 
 static void on_revived(struct room_op *o)
 {
     struct acting *a = o->arg;
+    struct session *s = server_session(a->ticket.server, a->ticket.session);
+    if (s)
+        s->n_acting--;
+    if (o->op.err.code) {
+        ticket_error(&a->ticket, &o->op.err, -1);
+        free(a);
+        return;
+    }
     for (uint32_t i = 0; i < o->op.n; i++)
         if (o->op.jobs[i].uid == a->uid)
             room_revive(a->room, &o->op.jobs[i]);
     act(a);
-    free(a);
 }
 
-/* Jobs that ended long ago, or in an earlier life, are in the store alone. */
+/* Jobs that ended long ago, or in an earlier life, are in the store alone. What a client asks for
+ * next is done next: it goes the same way, perhaps with nothing to read. */
 void on_act(struct session *s, const struct ticket *t, const void *msg)
 {
     const struct ocp_jobs_ask *m = msg;
@@ -474,15 +492,15 @@ void on_act(struct session *s, const struct ticket *t, const void *msg)
     for (; a->n < m->ids.count && ocp_next_u64(&m->ids, &it, &a->ids[a->n]); a->n++)
         if (!room_find(a->room, a->uid, a->ids[a->n]))
             missing[n_missing++] = a->ids[a->n];
-    if (!n_missing) {
-        act(a);
+    if (!n_missing && !s->n_acting) {
         free(missing);
-        free(a);
+        act(a);
         return;
     }
     struct room_op *o = room_op_new(a->room, STORE_READ_JOBS, on_revived, a);
     o->op.ids = missing;
     o->op.n_ids = n_missing;
     o->text[0] = (char *)missing; /* freed with it */
+    s->n_acting++;
     room_op_post(o);
 }

@@ -288,7 +288,6 @@ def test_paused_jobs_stay_so_over_a_crash(one, store, b):
     hold(store, one, b)
     job = one.put(b"x", f"{b}/o")
     one.client.pause([job])
-    one.wait_for(job, "paused")
     one.kill()
     store.clear()
     one.start()
@@ -347,6 +346,23 @@ def test_retry_of_what_failed_in_an_earlier_life(ocid, store, b):
     assert [s.state for s in ocid.client.status([job, member])] == ["done", "done"]
     (ack,) = ocid.client.cancel([job])
     assert ack.error is not None and ack.error.code == "state", "known, and ended"
+
+
+def test_actions_of_one_client_are_done_in_the_order_they_were_asked_for(one, store, b):
+    """One that had to look for a job in the store was overtaken by those behind it."""
+    old = one.put(b"x", f"{b}/old")
+    one.done(old)
+    one.restart()
+    hold(store, one, b)
+    job = one.put(b"x", f"{b}/o")
+    with one.wire() as wire:
+        asked = [wire.request(f"job.{verb}", {"ids": ids})
+                 for verb, ids in (("pause", [old, job]), ("resume", [job]), ("cancel", [job]))]
+        replies = [wire.reply() for _ in asked]
+    assert [r[1] for r in replies] == asked
+    errors = [[ack.get("error", {}).get("code") for ack in r[3]["jobs"]] for r in replies]
+    assert errors == [["state", None], [None], [None]]
+    assert one.wait(job).state == "cancelled"
 
 
 def test_retry_and_resume_of_what_is_done(ocid, store, b):
