@@ -20,6 +20,7 @@
 enum {
     READY_AHEAD = 32,       /* small jobs read and summed before their connection is free */
     SIGN_AHEAD = 4,         /* times as many as are in flight are signed ahead */
+    FEW = 8,                /* in flight: then as many, or who comes later waits too long */
     START_BATCH = 8,        /* of these are begun at a time, when there are as many */
     READY_BULK_AHEAD = 4,   /* large files open and waiting to send */
     BULK_REQUEST_KIB = 700, /* buffers of curl and TLS of one large request */
@@ -108,11 +109,13 @@ static struct job *next_ready(struct room *r, enum sched_queue *ret)
     return sched_take(&r->sched, *ret);
 }
 
-/* Some more than are in flight: while they wait for a connection they are signed. Where few are in
- * flight it must be few, or who comes later would wait behind them. */
+/* Some more than are in flight: while they wait for a connection they are signed. */
 static int may_hand_over(const struct room *r)
 {
-    unsigned limit = room_limit(r), ahead = SIGN_AHEAD * (limit ? limit : 1);
+    unsigned limit = room_limit(r);
+    unsigned ahead = limit < FEW ? limit : SIGN_AHEAD * limit;
+    if (!ahead)
+        ahead = 1;
     return r->in_flight < limit + (ahead < r->sign_ahead ? ahead : r->sign_ahead);
 }
 
