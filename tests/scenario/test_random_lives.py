@@ -170,8 +170,8 @@ class Life:
             self.known.append(found)
             if job["kind"] in ("set", "pull"):
                 self.sets.append(found)
-            if job["kind"] not in EPHEMERAL and not (job["kind"] in ("get", "list")
-                                                     and "dest" not in job):
+            if job["kind"] not in EPHEMERAL and (job["kind"] not in ("get", "list")
+                                                 or job.get("dest")):
                 if "key" not in job:  # else it may be an older one
                     self.durable.add(found)
 
