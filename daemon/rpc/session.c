@@ -41,26 +41,50 @@ static void drop_fds(struct session *s)
     s->n_fds = 0;
 }
 
+/* As much of the output as the socket takes. -1 and errno: the client is gone. */
+static int push(struct session *s)
+{
+    size_t at = 0;
+    ssize_t n = 0;
+    while (at < s->out.len) {
+        n = send(s->fd, s->out.data + at, s->out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EINTR)
+            break;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    oc_buf_drop(&s->out, at);
+    return n < 0 && errno != EAGAIN ? -1 : 0;
+}
+
 void session_close(struct session *s)
 {
     if (!life_end(&s->life))
         return;
+    push(s);
     DL_DELETE(s->server->sessions, s);
     s->server->n_sessions--;
     follows_end(s);
     drop_fds(s);
     life_close(&s->life, (uv_handle_t *)&s->poll);
     life_close(&s->life, (uv_handle_t *)&s->timer);
+    life_close(&s->life, (uv_handle_t *)&s->before_poll);
     close(s->fd);
     life_done(&s->life);
+}
+
+/* Enough is asked for, or answered and not read: no more is taken up. */
+static int is_full(const struct session *s)
+{
+    return s->out.len >= SESSION_OUT_BYTES || s->n_pending >= SESSION_PENDING ||
+           s->pending_bytes >= SESSION_PENDING_BYTES;
 }
 
 static void watch(struct session *s)
 {
     int events = 0;
-    if (s->out.len < SESSION_OUT_BYTES && s->n_pending < SESSION_PENDING && !s->closing_after_write)
+    if (!is_full(s) && !s->closing_after_write)
         events |= UV_READABLE;
-    if (s->out.len || (s->stalled && events))
+    if ((s->out.len && !s->unsent) || (s->stalled && events))
         events |= UV_WRITABLE; /* stalled: frames are at hand and may be handled now */
     if (events == s->events)
         return;
@@ -75,20 +99,12 @@ static void watch(struct session *s)
 
 static void flush(struct session *s)
 {
-    size_t at = 0;
-    while (at < s->out.len) {
-        ssize_t n = send(s->fd, s->out.data + at, s->out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN) {
-            session_close(s);
-            return;
-        }
-        if (n < 0)
-            break;
-        at += (size_t)n;
+    s->unsent = 0;
+    uv_prepare_stop(&s->before_poll);
+    if (push(s)) {
+        session_close(s);
+        return;
     }
-    oc_buf_drop(&s->out, at);
     if (!s->out.len && s->out.room > READ_BYTES)
         oc_buf_fini(&s->out); /* an idle client keeps no large buffer */
     if (!s->out.len && s->closing_after_write) {
@@ -98,26 +114,41 @@ static void flush(struct session *s)
     watch(s);
 }
 
+static void on_before_poll(uv_prepare_t *p)
+{
+    flush(OC_OWNER(p, struct session, before_poll));
+}
+
+/* What is answered in one turn of the loop leaves together at its end. */
 static void sent(struct session *s)
 {
     if (s->out.failed) {
         log_warn("a client of uid %u reads no replies: dropped", s->uid);
         session_close(s);
-        return;
+    } else if (s->out.len >= SESSION_OUT_BYTES) {
+        flush(s);
+    } else if (!s->unsent) {
+        s->unsent = 1;
+        uv_prepare_start(&s->before_poll, on_before_poll);
     }
-    flush(s);
+}
+
+static void answered(struct session *s)
+{
+    if (!--s->n_pending)
+        s->pending_bytes = 0;
 }
 
 void session_reply(struct session *s, uint64_t request, int method, const void *result)
 {
-    s->n_pending--;
+    answered(s);
     ocp_frame_reply(&s->out, request, method, result);
     sent(s);
 }
 
 void session_error(struct session *s, uint64_t request, const struct oc_err *err, int64_t index)
 {
-    s->n_pending--;
+    answered(s);
     ocp_frame_error(&s->out, request, err, index);
     sent(s);
 }
@@ -208,7 +239,7 @@ static int handle_frames(struct session *s)
         struct ocp_str payload;
         struct ocp_envelope e;
         size_t used, want;
-        if (s->n_pending >= SESSION_PENDING || s->out.len >= SESSION_OUT_BYTES) {
+        if (is_full(s)) {
             s->stalled = s->in.len > at;
             break;
         }
@@ -225,6 +256,7 @@ static int handle_frames(struct session *s)
             return 0;
         }
         s->n_pending++;
+        s->pending_bytes += used;
         dispatch(s, &e);
         if (!server_session(server, id) || s->closing_after_write)
             return 0; /* its replies could not be sent, or it has been refused */
@@ -322,6 +354,8 @@ void session_new(struct server *server, int fd, uint32_t uid)
     life_open(&s->life, (uv_handle_t *)&s->poll);
     uv_timer_init(uv, &s->timer);
     life_open(&s->life, (uv_handle_t *)&s->timer);
+    uv_prepare_init(uv, &s->before_poll);
+    life_open(&s->life, (uv_handle_t *)&s->before_poll);
     time_input(s);
     watch(s);
 }

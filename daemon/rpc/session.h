@@ -10,10 +10,11 @@
 #include "rpc/server.h"
 
 enum {
-    SESSION_FRAME_MS = 5000,       /* a frame must be complete within (server.frame_ms) */
-    SESSION_OUT_BYTES = 256 << 10, /* unread output beyond which nothing more is read */
-    SESSION_OUT_MAX = 8 << 20,     /* ... and beyond which the client is dropped */
-    SESSION_PENDING = 64,          /* requests without a reply */
+    SESSION_FRAME_MS = 5000,          /* a frame must be complete within (server.frame_ms) */
+    SESSION_OUT_BYTES = 256 << 10,    /* unread output beyond which nothing more is read */
+    SESSION_OUT_MAX = 8 << 20,        /* ... and beyond which the client is dropped */
+    SESSION_PENDING = 256,            /* requests without a reply ... */
+    SESSION_PENDING_BYTES = 64 << 20, /* ... and about the bytes of them: then no more is read */
 };
 
 struct session {
@@ -25,7 +26,10 @@ struct session {
     char label[65];
     unsigned version; /* 0: no hello yet */
     unsigned n_pending;
+    size_t pending_bytes; /* of all since there was none pending */
     struct oc_buf in, out;
+    uv_prepare_t before_poll; /* runs while there is output that was not sent yet */
+    int unsent;
     int fds[OCP_MAX_FDS];
     unsigned n_fds;
     uv_poll_t poll;
