@@ -13,7 +13,7 @@
 
 #include "lib/conn.h"
 
-enum { PIPE_BYTES = 256 << 10, ROUND_BYTES = 64 << 10, LIST_POLL_MS = 60000 };
+enum { PIPE_BYTES = 1 << 20, ROUND_BYTES = 64 << 10, LIST_POLL_MS = 60000 };
 
 static void close_fd(int *fd)
 {

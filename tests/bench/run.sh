@@ -3,8 +3,10 @@
 #
 # run.sh - the benchmarks: measures ocid beside the bare floor, curl and RSA on the same machine.
 #
-#   sh tests/bench/run.sh                 all of them, about ten minutes
+#   sh tests/bench/run.sh speed           all that the README speaks of, about half an hour
 #   sh tests/bench/run.sh NAME...         some of them; `-l` lists the names
+#   sh tests/bench/run.sh --peers ...     beside rclone, s5cmd and Oracle's own clients as well, the
+#                                         newest of each (peers/install.sh needs go, npm, python3)
 #
 # One JSON line a figure on stdout:
 #   {"name": "submit_ack_p50", "value": 0.21, "unit": "ms"}
@@ -22,24 +24,34 @@
 #   BENCH_PAIRS    pairs of runs in put_4k_floor (25)
 #   BENCH_COUNT    small objects a round (5000)
 #   BENCH_SCALE    jobs that wait in scale (1000000)
-#   BENCH_BIG      bytes of the large object (1073741824)
+#   BENCH_BIG      bytes of the large object (2147483648)
 #   BENCH_TMP      where data and objects lie; memory is best (/dev/shm)
 #   BENCH_STATE    where the queue lies; a real disk, or its fsync costs nothing (/var/tmp)
-#   BENCH_LIMIT    seconds after which everything is ended (3000)
+#   BENCH_LIMIT    seconds after which everything is ended (7200)
+#   BENCH_PEERS    where --peers finds the other movers, or puts them (~/.cache/ocid-bench-peers)
 #   BENCH_KEEP=1   leave logs and directories behind
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-: "${BENCH_TMP:=/dev/shm}" "${BENCH_STATE:=/var/tmp}" "${BENCH_BIG:=1073741824}"
+: "${BENCH_TMP:=/dev/shm}" "${BENCH_STATE:=/var/tmp}" "${BENCH_BIG:=2147483648}"
+with_peers=
+[ "${1:-}" != --peers ] || { with_peers=1; shift; }
 case ${1:-} in
 -l | --list) exec python3 "$here/bench.py" --list ;;
--h | --help) sed -n '3,29p' "$0"; exit 0 ;;
+-h | --help) sed -n '3,33p' "$0"; exit 0 ;;
 esac
 . "$root/packaging/packages.sh"
 packages build bench >&2
 for tool in nginx openssl curl python3 cc strace valgrind; do
     command -v $tool >/dev/null || { echo "run.sh: $tool is not installed" >&2; exit 2; }
 done
+if [ "$with_peers" ]; then
+    : "${BENCH_PEERS:=${XDG_CACHE_HOME:-$HOME/.cache}/ocid-bench-peers}"
+    sh "$here/peers/install.sh" "$BENCH_PEERS" >&2
+    export BENCH_PEERS
+else
+    unset BENCH_PEERS
+fi
 [ -w "$BENCH_TMP" ] || BENCH_TMP=/tmp
 
 tmp=$(mktemp -d "$BENCH_TMP/ocid-bench.XXXXXX")
@@ -60,6 +72,7 @@ trap 'clean; exit 130' INT TERM HUP
 
 cc -O2 "$here/floor.c" -o "$tmp/floor" -luv -lcurl -lcrypto
 cc -O2 "$here/spawn.c" -o "$tmp/spawn"
+cc -O2 "$here/submit.c" -o "$tmp/submit"
 openssl genrsa -out "$tmp/key.pem" 2048 2>/dev/null
 openssl rsa -in "$tmp/key.pem" -pubout -out "$tmp/key.pub" 2>/dev/null
 chmod 600 "$tmp/key.pem"
@@ -84,7 +97,7 @@ vars=$(sh "$here/neutral/neutral.sh" start "$tmp/neutral")
 eval "$(printf '%s\n' "$vars" | sed 's/^/export /')"
 
 export BENCH_RUN="$tmp" BENCH_QUEUE="$state" BENCH_BIG BENCH_ROOT="$root"
-timeout -k 10 "${BENCH_LIMIT:-3000}" python3 "$here/bench.py" "$@" &
+timeout -k 10 "${BENCH_LIMIT:-7200}" python3 "$here/bench.py" "$@" &
 driver=$!
 status=0
 wait "$driver" || status=$?

@@ -99,6 +99,7 @@ class Client:
     def __init__(self, path, timeout=120):
         self.s = socket.socket(socket.AF_UNIX)
         self.s.settimeout(timeout)
+        self.timeout = timeout
         self.s.connect(path)
         self.n = 0
         self.welcome = self.call("hello", {"min": 1, "max": 1, "software": "bench"})

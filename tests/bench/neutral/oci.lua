@@ -6,6 +6,7 @@
 --   sink*      bodies are read, summed and dropped; size, CRC32C, Content-MD5 and opc-meta-* stay;
 --              GET answers that many bytes of filler; multipart works; a listing is empty
 --   v-NxS      N made-up objects f0000000, f0000001, … of S bytes of filler; listings are made up
+-- Below /s3 the few calls of S3 that put small objects; nothing there is signed or counted as ours.
 -- A suffix -dMS (sink-d20) delays every answer by MS milliseconds, as a network would.
 --
 -- CRC32C is real: over the very bytes received or sent, combined for multipart objects; a wrong one
@@ -380,25 +381,27 @@ local function multipart(method, ns, bucket, name)
     if not size then return ngx.exit(499) end
     if refused(sum) then return fail(400, "UnmatchedContentCRC32C") end
     local etag = uid()
-    objects:set(part .. a.uploadPartNum, fmt("%d|%d|%s", size, sum, etag))
+    local md5 = ngx.var.http_content_md5 or ""
+    objects:set(part .. a.uploadPartNum, fmt("%d|%d|%s|%s", size, sum, etag, md5))
     count("mp_part"); count("put_bytes", size)
-    ngx.var.o_etag, ngx.var.o_crc, ngx.var.o_md5 = etag, base64(sum), ngx.var.http_content_md5 or ""
+    ngx.var.o_etag, ngx.var.o_crc, ngx.var.o_md5 = etag, base64(sum), md5
     return send(200)
   elseif method == "POST" then
-    local want, total, sum = read_json().partsToCommit or {}, 0, 0
+    local want, total, sum, md5s = read_json().partsToCommit or {}, 0, 0, ""
     table.sort(want, function(x, y) return x.partNum < y.partNum end)
     for _, p in ipairs(want) do
       local kept = objects:get(part .. fmt("%d", p.partNum)) or ""
-      local size, crc, etag = kept:match("^(%d+)|(-?%d+)|(.*)$")
+      local size, crc, etag, md5 = kept:match("^(%d+)|(-?%d+)|(.*)|(.*)$")
       if etag ~= p.etag or not etag then return fail(400, "InvalidUploadPart") end
       total, sum = total + tonumber(size), combine(sum, tonumber(crc), tonumber(size))
+      md5s = md5s .. (ngx.decode_base64(md5) or "")
       objects:delete(part .. fmt("%d", p.partNum))
     end
     if #want == 0 then return fail(400, "InvalidParameter") end
     objects:delete("\1" .. id)
     count("mp_commit")
     local etag = remember(ns .. "/" .. bucket .. "/" .. name, total, sum, "")
-    ngx.header["opc-multipart-md5"] = ngx.encode_base64(ngx.md5_bin(etag)) .. "-" .. #want
+    ngx.header["opc-multipart-md5"] = ngx.encode_base64(ngx.md5_bin(md5s)) .. "-" .. #want
     ngx.header["Last-Modified"] = "Mon, 01 Jan 2024 00:00:00 GMT"
     ngx.var.o_etag, ngx.var.o_crc = etag, base64(sum)
     return send(200)
@@ -444,6 +447,27 @@ function M.handle()
   elseif method == "DELETE" then
     objects:delete(where)
     return send(204)
+  end
+  return fail(405, "MethodNotAllowed")
+end
+
+-- The calls that an S3 client needs to put small objects into a sink: /s3/BUCKET/NAME.
+function M.s3()
+  local method = ngx.req.get_method()
+  local bucket, name = ngx.var.uri:match("^/s3/([^/]*)/?(.*)$")
+  if method == "PUT" and name ~= "" then
+    local size, sum = drop_body()
+    if not size then return ngx.exit(499) end
+    count("put"); count("put_bytes", size)
+    ngx.header["ETag"] = '"' .. remember("s3/" .. bucket .. "/" .. name, size, sum, "") .. '"'
+    return send(200)
+  elseif method == "GET" and name == "" then
+    return send(200, '<?xml version="1.0"?><ListBucketResult><Name>' .. bucket ..
+      "</Name><IsTruncated>false</IsTruncated></ListBucketResult>", "application/xml")
+  elseif method == "HEAD" and name == "" then
+    return send(200)
+  elseif method == "HEAD" or method == "GET" then
+    return fail(404, "NoSuchKey")
   end
   return fail(405, "MethodNotAllowed")
 end
