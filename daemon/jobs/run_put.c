@@ -755,6 +755,22 @@ static void progress(const struct run *u, struct ocp_status *ret)
     }
 }
 
+enum run_owns run_put_owns(const struct run *u, struct ocp_str bucket, const char *object,
+                           const char *upload_id)
+{
+    const struct put *p = u->of;
+    struct put_facts f;
+    if (u->ops != &run_put_ops || !p || !p->plan)
+        return RUN_OWNS_NOT;
+    if (p->upload_id[0])
+        return strcmp(p->upload_id, upload_id) ? RUN_OWNS_NOT : RUN_OWNS;
+    xfer_put_facts(p->plan, &f);
+    if (f.phase == PUT_NEW || !ocp_str_is(u->spec.object, object) || u->spec.bucket.n != bucket.n ||
+        memcmp(u->spec.bucket.p, bucket.p, bucket.n) != 0)
+        return RUN_OWNS_NOT;
+    return RUN_OWNS_PERHAPS;
+}
+
 /* The job goes on later, in this life or the next. */
 static void keep(struct run *u)
 {
