@@ -66,6 +66,13 @@ int lock_open(const char *dir, int *ret_fd, int *ret_unclean, struct oc_err *err
     return 0;
 }
 
+int lock_was_used(const char *dir)
+{
+    char path[PATH_MAX];
+    oc_text_join(path, sizeof path, dir, "/", "lock");
+    return !access(path, F_OK);
+}
+
 void lock_close(int fd, int clean)
 {
     if (fd < 0)

@@ -95,12 +95,17 @@ struct store_op {
 
 struct store_options {
     const char *dir; /* 0700, local file system; holds queue.db and lock */
+    /* The database turned out to be damaged while it was in use, and was moved aside: nothing is
+     * safe any more, the daemon has to end. Once. May be NULL. */
+    void (*on_damage)(void *arg, const struct oc_err *err);
+    void *arg;
 };
 
 /* Opens or makes the database (numbered migrations in one transaction; a newer schema and a second
  * daemon are refused with a sentence that names the holder's pid), starts the thread. Blocking.
  * OCID_E_STATE: another daemon has it; OCID_E_UNSUPPORTED: newer, or no queue of ours;
- * OCID_E_SPACE; OCID_E_IO: also a damaged one, which is left as it is. */
+ * OCID_E_SPACE; OCID_E_IO: also a damaged one, which is moved aside, and from then on that there is
+ * one which `ocid --recover` can read. */
 int store_open(uv_loop_t *control, const struct store_options *opt, struct store **ret,
                struct oc_err *err);
 
