@@ -29,16 +29,28 @@ int damage_met(sqlite3 *db)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 }
 
-int damage_look(sqlite3 *db, const char *path, struct oc_err *err)
+/* It tells a page that could not be read in the same words as a wrong one. */
+static int is_unread(struct ocp_str text)
+{
+    static const char unread[] = "unable to get the page";
+    return memmem(text.p, text.n, unread, sizeof unread - 1) != NULL;
+}
+
+int damage_look(sqlite3 *db, const char *path, int *ret_damaged, struct oc_err *err)
 {
     sqlite3_stmt *q = NULL;
     int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &q, NULL);
     if (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
         struct ocp_str text = rows_bytes(q, 0);
         rc = SQLITE_OK;
-        if (text.n != 2 || memcmp(text.p, "ok", 2) != 0)
+        if (is_unread(text)) {
+            rc = oc_fail(err, OCID_E_IO, 0, "'%s' cannot be read: %.*s", path, (int)text.n, text.p);
+        } else if (text.n != 2 || memcmp(text.p, "ok", 2) != 0) {
             rc = oc_fail(err, OCID_E_IO, 0, "'%s' is damaged: %.*s", path, (int)text.n, text.p);
+            *ret_damaged = 1;
+        }
     } else {
+        *ret_damaged = damage_met(db);
         rc = migrate_fail(db, rc, err, "check the queue");
     }
     sqlite3_finalize(q);
@@ -85,16 +97,20 @@ int damage_lost(const char *path, struct oc_err *err)
     return 0;
 }
 
-int damage_look_at(const char *path, struct oc_err *err)
+int damage_look_at(const char *path, int *ret_damaged, struct oc_err *err)
 {
     sqlite3 *db = NULL;
-    if (damage_lost(path, err))
+    if (damage_lost(path, err)) {
+        *ret_damaged = 1;
         return err->code;
+    }
     int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (!rc)
         rc = sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
-    rc = rc ? migrate_fail(db, rc, err, "look at the queue") : damage_look(db, path, err);
+    *ret_damaged = rc && damage_met(db);
+    rc = rc ? migrate_fail(db, rc, err, "look at the queue")
+            : damage_look(db, path, ret_damaged, err);
     sqlite3_close(db);
     return rc;
 }

@@ -15,12 +15,12 @@
 
 #define DAMAGE_QUEUE "queue.db"
 
-/* Looks through all of db. OCID_E_IO with the first thing that is wrong; path is for the sentence.
- */
-int damage_look(sqlite3 *db, const char *path, struct oc_err *err);
+/* Looks through all of db. OCID_E_IO with the first thing that is wrong, and *ret_damaged unless it
+ * is that the disk could not be read, which may pass; path is for the sentence. */
+int damage_look(sqlite3 *db, const char *path, int *ret_damaged, struct oc_err *err);
 
 /* The same of a file that nobody has open, which stays as it is. */
-int damage_look_at(const char *path, struct oc_err *err);
+int damage_look_at(const char *path, int *ret_damaged, struct oc_err *err);
 
 /* Whether the log of that database does not begin as one does: SQLite would ignore it in silence,
  * with the newest commits in it. */

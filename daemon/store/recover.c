@@ -365,11 +365,14 @@ static void close_out(struct recovery *r)
 static int find_damaged(struct recovery *r, struct oc_err *err)
 {
     struct stat st;
+    int damaged = 0;
     if (stat(r->queue, &st))
         return damage_find(r->dir, r->ret->from, err);
-    if (!damage_look_at(r->queue, err))
+    if (!damage_look_at(r->queue, &damaged, err))
         return oc_fail(err, OCID_E_STATE, 0, "'%s' is whole: there is nothing to recover",
                        r->queue);
+    if (!damaged)
+        return err->code;
     damage_aside(r->dir, err);
     return stat(r->queue, &st) ? damage_find(r->dir, r->ret->from, err) : err->code;
 }

@@ -389,9 +389,7 @@ static int check_whole(struct store *s, const char *path, int unclean, struct oc
     struct stat st;
     if (!unclean || stat(path, &st) < 0 || st.st_size > CHECK_MOST)
         return 0;
-    int rc = damage_look(s->db, path, err);
-    s->damaged = rc < 0;
-    return rc;
+    return damage_look(s->db, path, &s->damaged, err);
 }
 
 static int open_file(struct store *s, const char *path, int unclean, struct oc_err *err)

@@ -2,12 +2,15 @@
 """test_damage.py - a damaged queue is moved aside and refused, never replaced by an empty one in
 silence; `ocid --recover` makes a new one of what can be read."""
 
+import contextlib
 import random
+import socket
 import sqlite3
 import struct
+import subprocess
 
 import pytest
-from harness import MIB, blob, client_library, sha, until
+from harness import MIB, NO_LEAKS, blob, client_library, sha, until
 
 put_job = client_library.client.put_job
 PAGE = 4096
@@ -51,6 +54,13 @@ def scribble(path, page, seed=1):
     with open(path, "r+b") as file:
         file.seek((page - 1) * PAGE)
         file.write(random.Random(seed).randbytes(PAGE))
+
+
+def answers(ocid):
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+        knock.connect(ocid.socket)
+        return True
+    return False
 
 
 def aside(ocid):
@@ -208,6 +218,22 @@ def test_a_whole_queue_and_a_running_daemon_are_left_alone(full):
     ocid.database().unlink()
     said = ocid.run_once("--recover")
     assert said.status == 4 and "no damaged queue" in said.err, said
+
+
+@pytest.mark.parametrize("nth", [8, 16, 20, 24, 28, 32, 36, 40])
+def test_a_disk_that_cannot_be_read_is_no_damage(logged, store, nth):
+    """SQLite's check tells of such a page in the same words; the queue was moved aside for it."""
+    ocid, ids = logged
+    tool = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "--seccomp-bpf",
+            "-e", "trace=pread64", "-e", f"inject=pread64:error=EIO:when={nth}"]
+    process = subprocess.Popen([*tool, f"{ocid.bin}/ocid"], env={**ocid.env, **NO_LEAKS},
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: process.poll() is not None or answers(ocid), "it has started, or ended")
+    process.kill()
+    process.wait()
+    assert not aside(ocid)
+    ocid.start()
+    assert {s.state for s in ocid.client.wait(ids, 60)} == {"done"}
 
 
 def test_damage_that_is_met_at_work_ends_the_daemon(full, store, b):
