@@ -277,7 +277,10 @@ static int open_vault(struct app *a, struct oc_err *err)
 static int open_rooms(struct app *a, struct oc_err *err)
 {
     struct room *r = &a->room;
-    struct store_options s = {.dir = a->paths.state_dir, .on_damage = on_damage, .arg = a};
+    struct store_options s = {.dir = a->paths.state_dir,
+                              .ballast_bytes = (uint64_t)a->config->daemon_ballast_mib << 20,
+                              .on_damage = on_damage,
+                              .arg = a};
     int rc = store_open(r->uv, &s, &r->store, err);
     if (rc)
         return rc;

@@ -26,6 +26,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proto/text.h"
+#include "store/ballast.h"
 #include "store/damage.h"
 #include "store/lock.h"
 #include "store/migrate.h"
@@ -59,8 +60,10 @@ struct store {
 
     /* store thread */
     struct mail_list searches; /* reads without an index, a stretch at a time */
-    int log_pages;             /* of the WAL, as of the last commit */
-    int stuck;                 /* the last checkpoint failed, which was said */
+    struct ballast ballast;
+    int short_of_space; /* in this batch */
+    int log_pages;      /* of the WAL, as of the last commit */
+    int stuck;          /* the last checkpoint failed, which was said */
     int damaged; /* set before the first post or by the store thread, which moves it aside then */
     struct oc_err damage;
 
@@ -114,6 +117,16 @@ static enum rows_end run_apart(struct store *s, struct store_op *op)
     return ROWS_OK;
 }
 
+/* While the disk is full what is left of it is for the jobs that were accepted. */
+static int is_refused(struct store *s, struct store_op *op)
+{
+    if (!s->short_of_space || (op->verb != STORE_ADD && !op->tied))
+        return 0;
+    oc_fail(&op->err, OCID_E_SPACE, 0,
+            "the disk of the queue is full: free some of it, '%s' is where it is", s->dir);
+    return 1;
+}
+
 /* All ops within the open transaction. Not apart, it stops at the first that fails. */
 static enum rows_end run_ops(struct store *s, const struct mail_list *batch, int apart,
                              struct oc_err *err)
@@ -123,6 +136,8 @@ static enum rows_end run_ops(struct store *s, const struct mail_list *batch, int
         oc_err_clear(&op->err);
         if (rows_has_results(op))
             store_op_fini(op); /* of a try before */
+        if (is_refused(s, op))
+            continue;
         enum rows_end end = apart ? run_apart(s, op) : rows_run(s->rows, op);
         if (end != ROWS_OK) {
             *err = op->err;
@@ -153,12 +168,19 @@ static enum rows_end run_transaction(struct store *s, const struct mail_list *ba
 }
 
 /* Savepoints would be paid for by each op, so they come only once one was refused. */
+static enum rows_end try_batch(struct store *s, const struct mail_list *batch, struct oc_err *err)
+{
+    s->short_of_space = ballast_is_short(&s->ballast);
+    enum rows_end end = run_transaction(s, batch, 0, err);
+    return end == ROWS_REFUSED ? run_transaction(s, batch, 1, err) : end;
+}
+
 static void run_batch(struct store *s, struct mail_list *batch)
 {
     struct oc_err err;
-    enum rows_end end = run_transaction(s, batch, 0, &err);
-    if (end == ROWS_REFUSED)
-        end = run_transaction(s, batch, 1, &err);
+    enum rows_end end = try_batch(s, batch, &err);
+    if (end == ROWS_DISK && err.code == OCID_E_SPACE && ballast_give(&s->ballast))
+        end = try_batch(s, batch, &err);
     if (end == ROWS_OK)
         return;
     for (struct mail *m = batch->head; m; m = m->next)
@@ -210,6 +232,8 @@ static void checkpoint(struct store *s)
 {
     int log = 0, done = 0;
     int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+    if ((rc & 0xff) == SQLITE_FULL && ballast_give(&s->ballast))
+        rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
     if (rc != SQLITE_OK && !s->stuck) {
         struct oc_err err;
         char text[512];
@@ -405,6 +429,8 @@ static int open_file(struct store *s, const char *path, int unclean, struct oc_e
         rc = set_up(s->db);
     if (rc == SQLITE_OK)
         stretch_log(path);
+    if (rc == SQLITE_OK)
+        ballast_open(&s->ballast, s->dir, s->ballast.bytes);
     if (rc != SQLITE_OK) {
         migrate_fail(s->db, rc, err, "open the queue");
         return oc_wrap(err, "'%s'", path);
@@ -476,6 +502,7 @@ int store_open(uv_loop_t *control, const struct store_options *opt, struct store
     int unclean = 0, used = lock_was_used(opt->dir), rc;
     s->lock_fd = -1;
     s->dir = oc_strdup(opt->dir);
+    s->ballast.bytes = opt->ballast_bytes;
     s->on_damage = opt->on_damage;
     s->arg = opt->arg;
     mailbox_init(&s->posts);

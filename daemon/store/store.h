@@ -46,7 +46,7 @@ struct store_part {
 
 /* A member of a set has a larger id than its set. */
 enum store_verb {
-    STORE_ADD,        /* jobs[0..n): new rows; all or none */
+    STORE_ADD,        /* jobs[0..n): new rows; all or none. OCID_E_SPACE while the disk is full */
     STORE_END,        /* jobs[0]: state, ended_at, outcome; drops its transfer unless keep_xfer */
     STORE_STATE,      /* jobs[0]: state (queued or paused), sealed, outcome */
     STORE_XFER,       /* xfer: insert or replace */
@@ -79,6 +79,7 @@ struct store_op {
     uint32_t n, n_ids;
     struct store_xfer xfer;
     int keep_xfer;
+    int tied; /* to an ADD of the same commit: refused with it */
     struct {
         uint32_t uid;
         int state;       /* -1: any */
@@ -94,7 +95,8 @@ struct store_op {
 };
 
 struct store_options {
-    const char *dir; /* 0700, local file system; holds queue.db and lock */
+    const char *dir;        /* 0700, local file system; holds queue.db and lock */
+    uint64_t ballast_bytes; /* of the disk, held for a time when it is full; 0: none */
     /* The database turned out to be damaged while it was in use, and was moved aside: nothing is
      * safe any more, the daemon has to end. Once. May be NULL. */
     void (*on_damage)(void *arg, const struct oc_err *err);
