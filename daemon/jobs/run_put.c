@@ -271,6 +271,9 @@ static int build_put(struct run *u, struct run_request *q, const struct oci_wher
     if (rc)
         return rc;
     body_of(u, q);
+    if (q->x.from == BODY_FILE) /* nothing but the service's own check stands behind it */
+        q->x.source =
+            (struct xfer_source){1, p->identity.size, p->identity.inode, p->identity.mtime_ns};
     q->x.sum_first = q->x.from == BODY_FILE && t.o.sum.kind == OCI_SUM_CRC32C;
     q->x.if_absent = u->spec.if_absent;
     return 0;
