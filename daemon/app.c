@@ -7,6 +7,7 @@
 #include "app.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "jobs/room.h"
 #include "ocid/version.h"
 #include "rpc/server.h"
+#include "store/recover.h"
 
 enum { FORCE_MS = 800 }; /* beyond the drain */
 
@@ -217,6 +219,13 @@ static void on_signer_dead(void *arg, const struct oc_err *err)
     stop(a, 1);
 }
 
+/* The next start refuses, too, until somebody has looked. */
+static void on_damage(void *arg, const struct oc_err *err)
+{
+    log_error("%s; this daemon ends", err->text);
+    stop(arg, 1);
+}
+
 static void on_keys_changed(void *arg)
 {
     struct app *a = arg;
@@ -268,7 +277,10 @@ static int open_vault(struct app *a, struct oc_err *err)
 static int open_rooms(struct app *a, struct oc_err *err)
 {
     struct room *r = &a->room;
-    struct store_options s = {.dir = a->paths.state_dir};
+    struct store_options s = {.dir = a->paths.state_dir,
+                              .ballast_bytes = (uint64_t)a->config->daemon_ballast_mib << 20,
+                              .on_damage = on_damage,
+                              .arg = a};
     int rc = store_open(r->uv, &s, &r->store, err);
     if (rc)
         return rc;
@@ -307,6 +319,45 @@ static void raise_descriptors(void)
         return;
     l.rlim_cur = l.rlim_max;
     setrlimit(RLIMIT_NOFILE, &l);
+}
+
+static void print_recovered(const char *dir, const struct recovered *r)
+{
+    printf("a new queue is in '%s': %" PRIu64 " jobs, %" PRIu64 " of them unfinished, from '%s'\n",
+           dir, r->n_jobs, r->n_unfinished, r->from);
+    if (r->n_lost) {
+        printf("%" PRIu64 " jobs may be lost, their rows cannot be read:", r->n_lost);
+        for (uint64_t i = 0; i < r->n_lost && i < RECOVER_IDS; i++)
+            printf(" %" PRIu64, r->lost[i]);
+        puts(r->n_lost > RECOVER_IDS ? " ..." : "");
+    }
+    if (r->n_transfers_lost)
+        printf("%" PRIu64 " jobs begin anew: how far they were cannot be read\n",
+               r->n_transfers_lost);
+    if (r->n_lost || r->n_transfers_lost)
+        puts("unfinished uploads of theirs: ocictl uploads oci://BUCKET");
+    if (r->log_lost)
+        puts("the log of the last commits cannot be read: jobs may be missing, or run again");
+    if (r->new_identity)
+        puts("the largest id is not known: ids begin anew, those that you have mean nothing now");
+    puts("the damaged file stays where it is; remove it when it is of no use to you");
+}
+
+int app_recover(const struct app_options *opt, struct oc_err *err)
+{
+    struct paths paths;
+    struct recovered r;
+    int rc = paths_open(opt->loaded, opt->system, &paths, err);
+    if (rc)
+        return oc_err_exit(rc);
+    rc = recover_run(paths.state_dir, &r, err);
+    if (!rc)
+        print_recovered(paths.state_dir, &r);
+    paths_fini(&paths);
+    if (rc)
+        return oc_err_exit(rc);
+    int whole = !r.n_lost && !r.n_transfers_lost && !r.log_lost && !r.new_identity;
+    return whole ? 0 : oc_err_exit(OCID_E_SOME_FAILED);
 }
 
 int app_run(const struct app_options *opt, struct oc_err *err)

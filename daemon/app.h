@@ -20,4 +20,8 @@ struct app_options {
  * not start. */
 int app_run(const struct app_options *opt, struct oc_err *err);
 
+/* Makes a new queue of what can be read of a damaged one, and says on stdout what that was. Returns
+ * the exit status, 0 if nothing is missing; *err is filled when there is no new queue. */
+int app_recover(const struct app_options *opt, struct oc_err *err);
+
 #endif

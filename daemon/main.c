@@ -20,16 +20,19 @@ static const char usage[] =
     "usage: ocid [--config FILE] [--system]\n"
     "       ocid --check-config [--config FILE]   reads the configuration, names a line at fault\n"
     "       ocid --print-config                   prints every setting with its default\n"
+    "       ocid --recover [--config FILE] [--system]\n"
+    "                                             makes a queue of what is left of a damaged one\n"
     "       ocid --version\n"
     "\n"
     "Runs in the foreground. `ocictl start` runs it in the background; systemd runs it by\n"
     "ocid.socket. Settings are in ocid.conf, see ocid(8).\n";
 
-enum { OPT_CHECK = 256, OPT_PRINT, OPT_SYSTEM };
+enum { OPT_CHECK = 256, OPT_PRINT, OPT_SYSTEM, OPT_RECOVER };
 
 static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                         {"check-config", no_argument, NULL, OPT_CHECK},
                                         {"print-config", no_argument, NULL, OPT_PRINT},
+                                        {"recover", no_argument, NULL, OPT_RECOVER},
                                         {"system", no_argument, NULL, OPT_SYSTEM},
                                         {"help", no_argument, NULL, 'h'},
                                         {"version", no_argument, NULL, 'V'},
@@ -56,7 +59,7 @@ int main(int argc, char **argv)
 {
     struct app_options opt = {0};
     struct oc_err err = {0};
-    int check = 0, c;
+    int check = 0, recover = 0, c;
     env_cut(NULL);
     while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
         switch (c) {
@@ -68,6 +71,9 @@ int main(int argc, char **argv)
             break;
         case OPT_PRINT:
             return config_print_example(stdout) ? 1 : 0;
+        case OPT_RECOVER:
+            recover = 1;
+            break;
         case OPT_SYSTEM:
             opt.system = 1;
             break;
@@ -97,6 +103,6 @@ int main(int argc, char **argv)
 #ifdef OCID_FAULTS
     fault_init(getenv("OCID_FAULT"));
 #endif
-    int status = app_run(&opt, &err);
+    int status = recover ? app_recover(&opt, &err) : app_run(&opt, &err);
     return err.code ? complain(&err) : status;
 }

@@ -37,6 +37,8 @@ const struct verb ctl_verbs[N_VERBS] = {
     [VERB_retry] = {"retry", 1, MANY, "ID...", "queue failed or cancelled jobs again", cmd_retry},
     [VERB_buckets] = {"buckets", 0, 0, "", "list buckets", cmd_buckets},
     [VERB_mkbucket] = {"mkbucket", 1, 1, "BUCKET", "make a bucket", cmd_mkbucket},
+    [VERB_uploads] = {"uploads", 1, 1, "oci://BUCKET", "list unfinished uploads, abort old ones",
+                      cmd_uploads},
     [VERB_whoami] = {"whoami", 0, 0, "", "ask the service who the profile's user is", cmd_whoami},
     [VERB_unlock] = {"unlock", 0, 0, "", "open an encrypted key", cmd_unlock},
     [VERB_lock] = {"lock", 0, 0, "", "wipe keys from memory", cmd_lock},
@@ -50,7 +52,7 @@ const struct verb ctl_verbs[N_VERBS] = {
 
 #define B(verb)   CTL_BIT(verb)
 #define AT(field) offsetof(struct args, field)
-#define CALLS     (B(head) | B(cat) | B(buckets) | B(mkbucket) | B(whoami))
+#define CALLS     (B(head) | B(cat) | B(buckets) | B(mkbucket) | B(uploads) | B(whoami))
 #define DURABLE   (B(push) | B(pull) | B(ls) | B(rm))
 #define JOBS      (CALLS | DURABLE)
 
@@ -108,8 +110,14 @@ const struct flag ctl_flags[] = {
      "the same key twice is one job: a script may be run again"},
     {"timeout", 't', TAKE_TIME, AT(timeout_ms), JOBS | B(wait) | B(start) | B(stop), "TIME",
      "jobs: fail when not done after so long, as 90s or 1h30m; others: wait no longer"},
-    {"wait", 'w', TAKE_YES, AT(wait), DURABLE | B(mkbucket), NULL, "return when it has ended"},
-    {"no-wait", 0, TAKE_NO, AT(wait), DURABLE | B(mkbucket), NULL, "return when it is queued"},
+    {"wait", 'w', TAKE_YES, AT(wait), DURABLE | B(mkbucket) | B(uploads), NULL,
+     "return when it has ended"},
+    {"no-wait", 0, TAKE_NO, AT(wait), DURABLE | B(mkbucket) | B(uploads), NULL,
+     "return when it is queued"},
+
+    /* uploads */
+    {"abort-older", 0, TAKE_TIME, AT(abort_older_ms), B(uploads), "TIME",
+     "abort those that were begun so long ago, as 7d, and that no job here owns"},
 
     /* status */
     {"state", 's', TAKE_STATE, AT(state), B(status), "STATE",
@@ -360,7 +368,7 @@ static const char *bad_value(const struct flag *f)
     case TAKE_SIZE:
         return "a size, as 67108864, 64MiB or 1.5G";
     case TAKE_TIME:
-        return "a time, as 90s, 15m or 1h30m";
+        return "a time, as 90s, 15m, 1h30m or 7d";
     case TAKE_DIGIT:
         return "a digit from 0 to 9";
     case TAKE_FD:
@@ -542,7 +550,12 @@ static int check(const struct args *a, char *why, size_t size)
 int args_parse(int argc, char **argv, struct args *ret, char *why, size_t size)
 {
     struct table t;
-    *ret = (struct args){.verb = VERB_help, .priority = -1, .wait = -1, .state = -1, .fd = -1};
+    *ret = (struct args){.verb = VERB_help,
+                         .priority = -1,
+                         .wait = -1,
+                         .state = -1,
+                         .fd = -1,
+                         .abort_older_ms = ARGS_NO_AGE};
     table_make(&t, CTL_ALL & ~(B(cat) | B(help)), "+");
     optind = 0; /* glibc: begin anew */
     if (argc > 1 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))) {

@@ -28,6 +28,7 @@
     X(retry)                                                                                       \
     X(buckets)                                                                                     \
     X(mkbucket)                                                                                    \
+    X(uploads)                                                                                     \
     X(whoami)                                                                                      \
     X(unlock)                                                                                      \
     X(lock)                                                                                        \
@@ -93,6 +94,7 @@ extern const size_t ctl_n_flags;
 enum links { LINKS_FOLLOW, LINKS_SKIP, LINKS_ERROR };
 
 enum { ARGS_AFTER_MAX = 1000, ARGS_PAIRS_MAX = 64 };
+#define ARGS_NO_AGE UINT64_MAX
 
 /* A member that was not given is 0, NULL or -1, as said. */
 struct args {
@@ -127,6 +129,9 @@ struct args {
     int lengthy;
     const char *prefix, *start, *end, *fields, *to, *compartment;
     uint64_t limit;
+
+    /* uploads */
+    uint64_t abort_older_ms; /* ARGS_NO_AGE */
 
     /* status */
     int state; /* -1 */

@@ -32,6 +32,15 @@ static const char *const more[N_VERBS] = {
         "\n"
         "  ocictl ls oci://backup/photos/\n"
         "  ocictl ls -r --json oci://backup | wc -l\n",
+    [VERB_uploads] =
+        "Size and number of the parts that have arrived, age, the job of this daemon that owns it\n"
+        "('-': none), id and object of each. Parts cost money until their upload is committed or\n"
+        "aborted. What no job owns may be another machine's, still running: give --abort-older\n"
+        "a time in which any upload of yours has ended. A job's own is never aborted so: cancel\n"
+        "the job.\n"
+        "\n"
+        "  ocictl uploads oci://backup\n"
+        "  ocictl uploads --abort-older 7d oci://backup\n",
     [VERB_status] = "Without ids: the newest jobs, a set as one line. With ids: each in full, with "
                     "what it waits\nfor. --json gives the message `status` of the protocol.\n",
     [VERB_wait] =

@@ -92,6 +92,7 @@ static void pack_job(const struct ocid_job *j, struct oc_buf *b)
     NUM(job, timeout_ms, j->timeout_ms, j->timeout_ms);
     NUM(job, below, j->below, j->below);
     STR(job, version_id, j->version_id);
+    STR(job, upload_id, j->upload_id);
     ocp_pack(&ocp_desc_job, &m, b);
     oc_buf_fini(&metadata);
     oc_buf_fini(&after);
@@ -170,6 +171,9 @@ void json_row(const struct ocid_row *r)
     STR(row, time_modified, r->time_modified);
     STR(row, storage_tier, r->storage_tier);
     STR(row, archival_state, r->archival_state);
+    STR(row, upload_id, r->upload_id);
+    NUM(row, parts, r->parts, r->upload_id != NULL);
+    NUM(row, job, r->job, r->job);
     ocp_json(&ocp_desc_row, &m, &b);
     put_line(&b);
 }

@@ -183,7 +183,11 @@ char *render_what(const struct ocid_job *job, char *out, size_t size)
         break;
     case OCID_KIND_HEAD:
     case OCID_KIND_DELETE:
+    case OCID_KIND_UPLOADS:
         snprintf(out, size, "%s %s", kind, uri);
+        break;
+    case OCID_KIND_ABORT:
+        snprintf(out, size, "abort the upload of %s", uri);
         break;
     case OCID_KIND_MKBUCKET:
         snprintf(out, size, "%s %s", kind, render_name(job->bucket));

@@ -26,7 +26,9 @@ SAME(OCID_KIND_WHOAMI, OCP_ENUM_kind_whoami);
 SAME(OCID_KIND_NAMESPACE, OCP_ENUM_kind_namespace);
 SAME(OCID_KIND_SET, OCP_ENUM_kind_set);
 SAME(OCID_KIND_PULL, OCP_ENUM_kind_pull);
-SAME(OCID_KIND_PULL + 1, OCP_ENUM_kind_COUNT);
+SAME(OCID_KIND_UPLOADS, OCP_ENUM_kind_uploads);
+SAME(OCID_KIND_ABORT, OCP_ENUM_kind_abort);
+SAME(OCID_KIND_ABORT + 1, OCP_ENUM_kind_COUNT);
 SAME(OCID_STATE_QUEUED, OCP_ENUM_state_queued);
 SAME(OCID_STATE_RUNNING, OCP_ENUM_state_running);
 SAME(OCID_STATE_WAITING, OCP_ENUM_state_waiting);
@@ -236,6 +238,7 @@ static void job_out(const struct ocid_job *in, struct ocp_job *out)
     SET_NUM(timeout_ms, in->timeout_ms, in->timeout_ms);
     SET_NUM(below, in->below, in->below);
     SET_STR(version_id, in->version_id);
+    SET_STR(upload_id, in->upload_id);
 }
 
 /* Metadata, then ids, one behind the other in b->lists. */
@@ -369,6 +372,7 @@ static int job_in(struct lib_arena *a, const struct ocp_span *span, const struct
     out->timeout_ms = j.timeout_ms;
     out->below = j.below;
     out->version_id = copy(a, j.version_id, &oom);
+    out->upload_id = copy(a, j.upload_id, &oom);
     uint64_t *after = lib_alloc(a, (j.after.count + 1) * sizeof *after);
     struct ocp_iter it = {0};
     while (after && ocp_next_u64(&j.after, &it, &after[out->n_after]))
@@ -521,6 +525,9 @@ int lib_row(struct lib_arena *a, const struct ocp_row *in, struct ocid_row *out,
         .time_modified = copy(a, in->time_modified, &oom),
         .storage_tier = copy(a, in->storage_tier, &oom),
         .archival_state = copy(a, in->archival_state, &oom),
+        .upload_id = copy(a, in->upload_id, &oom),
+        .parts = OCP_HAS(in, row, parts) ? in->parts : OCID_UNKNOWN,
+        .job = in->job,
     };
     return oom ? no_memory(err) : 0;
 }

@@ -35,6 +35,16 @@ struct account *account_get(struct room *r, const char *profile)
     return a;
 }
 
+const char *account_host(const struct room *r, const char *profile)
+{
+    if (!*profile)
+        profile = r->config->credentials_profile;
+    for (const struct account *a = r->accounts.list; a; a = a->next)
+        if (!strcmp(a->profile, profile))
+            return a->at ? a->at->storage.host : NULL;
+    return NULL;
+}
+
 static int is_met(const struct account *a, enum account_need need)
 {
     return a->facts == ACCOUNT_KNOWN && (need == NEED_FACTS || a->namespace[0]);

@@ -61,6 +61,9 @@ struct accounts {
  * accounts_fini(). */
 struct account *account_get(struct room *r, const char *profile);
 
+/* The host of a profile's objects, if it is known, else NULL. Asks nobody. */
+const char *account_host(const struct room *r, const char *profile);
+
 /* Calls w->ready() when the need is met or cannot be met; always in a later turn unless it is met
  * already, when it returns 1 and does not call. */
 int account_need(struct account *a, struct account_wait *w, enum account_need need);

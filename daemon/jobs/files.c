@@ -37,7 +37,7 @@ static int fail_errno(struct file_task *t, int code, int sys, const char *what, 
 static int is_slow(int fd)
 {
     struct statfs fs;
-    if (fstatfs(fd, &fs))
+    if (OC_FAULT("files.slow") || fstatfs(fd, &fs))
         return 1;
     switch ((unsigned long)fs.f_type) {
     case 0xef53:     /* ext */
@@ -287,7 +287,7 @@ static int sync_dir(struct file_task *t)
     char *dir = oc_strdup(t->dest), *slash = strrchr(dir, '/');
     slash[slash == dir ? 1 : 0] = 0;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (OC_FAULT("publish.syncdir") || fd < 0 || fsync(fd))
+    if ((OC_FAULT("publish.syncdir") && (errno = EIO)) || fd < 0 || fsync(fd))
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot sync the directory", dir);
     if (fd >= 0)
         close(fd);
@@ -415,10 +415,12 @@ static void spool(struct file_task *t)
 static void remove_file(struct file_task *t)
 {
     int rc = OC_FAULT("files.remove") ? (errno = EIO, -1) : unlink(t->path);
-    if (!rc && t->dest)
-        sync_dir(t);
-    else if (rc && errno != ENOENT && errno != ENOTDIR)
+    if (rc && errno != ENOENT && errno != ENOTDIR)
         fail_errno(t, OCID_E_IO, errno, "cannot remove", t->path);
+    else if (t->dest)
+        sync_dir(t); /* gone already: somebody else may have removed it and not synced that yet */
+    if (rc && (t->err.sys == ENOENT || t->err.sys == ENOTDIR))
+        oc_err_clear(&t->err); /* and its directory with it */
 }
 
 static void run(struct work *w)

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "core/backoff.h"
+
 enum {
     FIRST = 16,
     LEAST = 8,        /* latency alone shrinks it no further; only a throttled answer does */
@@ -14,11 +16,16 @@ enum {
     SHRINK_MS = 1000, /* those in flight will be throttled as well: halved once for all of them */
     SLACK_US = 2000,  /* of latency that our own batches may cost */
     SMOOTH = 32,      /* answers that typical_us is made of */
+    BUDGET = 100,     /* failures without any answer */
+    REOPEN = 20,      /* of them after the first answer */
+    EARNS = 5,        /* so many answers pay for a failure */
+    PROBE_BASE_MS = 500,
+    PROBE_CAP_MS = 5000,
 };
 
 void flow_init(struct flow *f, unsigned most)
 {
-    *f = (struct flow){.limit = most < FIRST ? most : FIRST, .steep_to = most};
+    *f = (struct flow){.limit = most < FIRST ? most : FIRST, .steep_to = most, .budget = BUDGET};
 }
 
 /* Those in flight come back first, and those that were signed ahead by the old limit. */
@@ -78,10 +85,57 @@ static void succeeded(struct flow *f, const struct flow_news *news, uint64_t now
         look_begin(f, now_ms);
 }
 
+int flow_is_shut(const struct flow *f)
+{
+    return f->budget < 1;
+}
+
+/* Half of the pause is certain, so that probes are far apart. */
+static uint64_t pause_ms(unsigned n_probes, uint64_t random)
+{
+    uint64_t window = PROBE_CAP_MS;
+    if (n_probes < 4)
+        window = (uint64_t)PROBE_BASE_MS << n_probes;
+    return window / 2 + backoff_ms(1, window / 2, window / 2, 0, random);
+}
+
+int flow_may_send(struct flow *f, uint64_t now_ms, uint64_t random)
+{
+    if (!flow_is_shut(f))
+        return 1;
+    if (now_ms < f->probe_at_ms)
+        return 0;
+    f->probe_at_ms = now_ms + pause_ms(f->n_probes++, random);
+    return 1;
+}
+
+static void spend(struct flow *f, const struct flow_news *news, uint64_t now_ms)
+{
+    int was_shut = flow_is_shut(f);
+    f->budget = f->budget < 1 ? 0 : f->budget - 1;
+    if (!was_shut && flow_is_shut(f)) {
+        f->n_probes = 0;
+        f->probe_at_ms = now_ms + PROBE_BASE_MS / 2;
+    }
+    if (flow_is_shut(f) && f->probe_at_ms < now_ms + news->retry_after_ms)
+        f->probe_at_ms = now_ms + news->retry_after_ms;
+}
+
+static void earn(struct flow *f)
+{
+    f->budget = flow_is_shut(f) ? REOPEN : f->budget + 1.0 / EARNS;
+    if (f->budget > BUDGET)
+        f->budget = BUDGET;
+}
+
 int flow_heard(struct flow *f, const struct flow_news *news, uint64_t now_ms, unsigned most)
 {
-    if (news->ok)
+    if (news->ok) {
         succeeded(f, news, now_ms, most);
+        earn(f);
+    }
+    if (news->failed)
+        spend(f, news, now_ms);
     if (!news->throttled || (f->shrunk_at_ms && now_ms - f->shrunk_at_ms <= SHRINK_MS))
         return 0;
     if (f->before_look)

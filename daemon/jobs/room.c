@@ -28,6 +28,10 @@ enum {
     BULK_LEAST = 4,
     GRACE_AGAIN_MS = 500, /* what was begun since is cancelled, too */
     BULK_TURN = 8,        /* of so many grants one is for bulk, however many small jobs wait */
+    HOLD_TURN = 256,      /* jobs of shut hosts that are put aside in one turn of the loop */
+    PROBES = 4,           /* of them that ask again when hosts may be looked at */
+    PROBE_AMONG = 64,
+    PROBE_LEAST_MS = 50,
 };
 
 static void pump(struct deferred *d);
@@ -59,25 +63,136 @@ int room_open(struct room *r, struct oc_err *err)
     return room_load(r, err);
 }
 
+/* ---- shut hosts ---- */
+
+static struct flow *flow_find(const struct room *r, const char *host)
+{
+    for (struct flow *f = r->flows; f && host; f = f->next)
+        if (!strcmp(f->host, host))
+            return f;
+    return NULL;
+}
+
+static const char *host_of(const struct room *r, const struct job *j)
+{
+    struct ocp_job spec;
+    char profile[WIRE_PROFILE_MAX + 1];
+    if (j->run)
+        return j->run->account->at ? j->run->account->at->storage.host : NULL;
+    job_spec(j, &spec);
+    return account_host(r, ocp_str_copy(spec.profile, profile, sizeof profile));
+}
+
+/* Its host is shut, and it is not time to look. What somebody waits for on the spot is tried, it
+ * gives up by itself. */
+static int is_held_back(const struct room *r, const struct job *j)
+{
+    const struct flow *f = j->durable ? flow_find(r, host_of(r, j)) : NULL;
+    return f && flow_is_shut(f) && clock_mono_ms() < f->probe_at_ms;
+}
+
+/* 1: its host takes a request; a shut one takes no other for a while. */
+static int may_send(const struct room *r, const struct job *j)
+{
+    struct flow *f = j->durable ? flow_find(r, host_of(r, j)) : NULL;
+    return !f || flow_may_send(f, clock_mono_ms(), clock_random());
+}
+
+static void on_probe(uv_timer_t *t);
+
+/* When the first of the shut hosts may be looked at. */
+static void arm_probe(struct room *r)
+{
+    uint64_t now_ms = clock_mono_ms(), at_ms = UINT64_MAX;
+    if (!r->sched.n_held || r->stopping)
+        return;
+    for (const struct flow *f = r->flows; f; f = f->next)
+        if (flow_is_shut(f) && f->probe_at_ms < at_ms)
+            at_ms = f->probe_at_ms;
+    if (!r->probe.open)
+        uv_timer_init(r->uv, &r->probe.timer);
+    r->probe.open = 1;
+    uint64_t wait_ms = at_ms > now_ms && at_ms != UINT64_MAX ? at_ms - now_ms : 0;
+    uv_timer_start(&r->probe.timer, on_probe, wait_ms > PROBE_LEAST_MS ? wait_ms : PROBE_LEAST_MS,
+                   0);
+}
+
+static void add_again(struct room *r, struct job *j, int at_head)
+{
+    int bulk = sched_is_bulk(j);
+    enum sched_queue q =
+        j->run ? (bulk ? READY_BULK : READY_EXPRESS) : (bulk ? START_BULK : START_EXPRESS);
+    sched_add(&r->sched, j, q, at_head);
+}
+
+/* One of each host that may be looked at now, of those that are held longest. */
+static void on_probe(uv_timer_t *t)
+{
+    struct room *r = OC_OWNER(t, struct room, probe.timer);
+    struct job *j;
+    uint64_t n = r->sched.n_held < PROBE_AMONG ? r->sched.n_held : PROBE_AMONG;
+    for (unsigned n_added = 0; n && n_added < PROBES && (j = sched_take_held(&r->sched, 0)); n--) {
+        if (is_held_back(r, j)) {
+            sched_hold(&r->sched, j);
+        } else {
+            add_again(r, j, 1);
+            n_added++;
+        }
+    }
+    room_pump(r);
+    arm_probe(r);
+}
+
+/* A host answers again: all that are held have their turn, before those that came later. */
+static void release_held(struct room *r)
+{
+    struct job *j;
+    while ((j = sched_take_held(&r->sched, 1)))
+        add_again(r, j, 1);
+    room_pump(r);
+}
+
+static void put_aside(struct room *r, struct job *j)
+{
+    sched_hold(&r->sched, j);
+    if (r->sched.n_held == 1)
+        arm_probe(r);
+}
+
 /* ---- grants ---- */
 
 static void start_some(struct room *r)
 {
     struct job *j;
+    unsigned n_held = 0;
     if (r->stopping)
         return;
     unsigned ahead = r->n_starting[0] + (unsigned)r->sched.n_queued[READY_EXPRESS];
     if (ahead > READY_AHEAD - START_BATCH)
         ahead = READY_AHEAD; /* one wake-up of the pool for several, a little later */
-    for (; ahead < READY_AHEAD && (j = sched_take(&r->sched, START_EXPRESS)); ahead++) {
+    while (ahead < READY_AHEAD && n_held < HOLD_TURN &&
+           (j = sched_take(&r->sched, START_EXPRESS))) {
+        if (is_held_back(r, j)) {
+            put_aside(r, j);
+            n_held++;
+            continue;
+        }
+        ahead++;
         sched_charge(j, START_EXPRESS, j->bytes);
         run_start(r, j);
     }
     while (r->n_starting[1] + r->sched.n_queued[READY_BULK] < READY_BULK_AHEAD &&
-           (j = sched_take(&r->sched, START_BULK))) {
+           n_held < HOLD_TURN && (j = sched_take(&r->sched, START_BULK))) {
+        if (is_held_back(r, j)) {
+            put_aside(r, j);
+            n_held++;
+            continue;
+        }
         sched_charge(j, START_BULK, j->bytes);
         run_start(r, j);
     }
+    if (n_held == HOLD_TURN)
+        room_pump(r);
 }
 
 unsigned room_limit(const struct room *r)
@@ -124,6 +239,10 @@ static void send_some(struct room *r)
     enum sched_queue q;
     struct job *j;
     while (may_hand_over(r) && (j = next_ready(r, &q))) {
+        if (!may_send(r, j)) {
+            put_aside(r, j);
+            continue;
+        }
         uint64_t part = (uint64_t)r->config->transfer_part_mib << 20;
         run_grant(j->run);
         sched_charge(j, q, j->bytes < part ? j->bytes : part);
@@ -166,10 +285,10 @@ void room_on_done(struct xfer_request *req, void *room)
 
 static struct flow *flow_of(struct room *r, const char *host)
 {
-    for (struct flow *f = r->flows; f; f = f->next)
-        if (!strcmp(f->host, host))
-            return f;
-    struct flow *f = OC_NEW(struct flow);
+    struct flow *f = flow_find(r, host);
+    if (f)
+        return f;
+    f = OC_NEW(struct flow);
     flow_init(f, r->config->transfer_connections);
     f->host = oc_strdup(host);
     f->next = r->flows;
@@ -191,14 +310,27 @@ void room_count_answer(struct room *r, const struct run_request *q)
     int small = !q->bulk && (q->x.to == SINK_MEMORY || q->x.length <= FILE_SMALL_BYTES);
     struct flow_news news = {.ok = !q->x.err.code,
                              .throttled = q->x.kind == OCI_KIND_THROTTLED,
+                             .failed =
+                                 q->x.err.code && oc_err_retry(q->x.err.code) == OC_RETRY_LATER,
+                             .retry_after_ms = 1000ull * q->x.err.retry_after,
                              .others_wait = q->x.others_wait,
                              .took_us = small ? q->x.took_us : 0};
+    int was_shut = flow_is_shut(f);
     f->n_posted--;
     r->in_flight--;
     r->bulk_in_flight -= q->bulk;
     if (flow_heard(f, &news, clock_mono_ms(), r->config->transfer_connections))
         log_warn("%s asks to slow down: at most %u requests at a time for now", f->host,
                  (unsigned)f->limit);
+    if (!was_shut && flow_is_shut(f))
+        log_warn(
+            "%s answers nothing but failures: what is queued for it waits, and one request looks "
+            "now and then",
+            f->host);
+    if (was_shut && !flow_is_shut(f)) {
+        log_info("%s answers again", f->host);
+        release_held(r);
+    }
 }
 
 /* ---- keys and clocks ---- */
@@ -282,6 +414,8 @@ void room_stop(struct room *r, uint64_t grace_ms, void (*idle)(void *arg), void 
 void room_close(struct room *r)
 {
     uv_close((uv_handle_t *)&r->grace, NULL);
+    if (r->probe.open)
+        uv_close((uv_handle_t *)&r->probe.timer, NULL);
     room_end_timers(r);
     room_drop_ends(r);
     while (r->saved) {

@@ -58,7 +58,11 @@ struct room {
         uv_timer_t timer;
         int open;
         struct mail_list ops;
-    } linger;            /* verdicts that wait for company */
+    } linger; /* verdicts that wait for company */
+    struct {
+        uv_timer_t timer;
+        int open;
+    } probe;             /* looks whether a shut host answers */
     struct saved *saved; /* transfers read back at the start, until their run takes them */
     int stopping;
     void (*idle)(void *arg); /* stopping, and nothing is at work any more */

@@ -33,6 +33,7 @@ static const struct run_ops *ops_of(int kind)
     case OCP_ENUM_kind_list:
     case OCP_ENUM_kind_buckets:
     case OCP_ENUM_kind_pull:
+    case OCP_ENUM_kind_uploads:
         return &run_list_ops;
     default:
         return &run_call_ops;

@@ -125,6 +125,12 @@ static inline int run_is_over(const struct run *u)
 /* One more try at once: resume, unlock, reload. */
 void run_kick(struct run *u);
 
+/* Whether an upload is that of this put. Perhaps: it asked for one of that object and the answer
+ * with the id has not come. */
+enum run_owns { RUN_OWNS_NOT, RUN_OWNS_PERHAPS, RUN_OWNS };
+enum run_owns run_put_owns(const struct run *u, struct ocp_str bucket, const char *object,
+                           const char *upload_id);
+
 /* A request to be filled by the kind, then run_post(). */
 struct run_request *run_request_new(struct run *u);
 void run_post(struct run *u, struct run_request *q);

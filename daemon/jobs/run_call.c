@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * run_call.c - jobs of one request: head, delete, mkbucket, whoami, namespace.
+ * run_call.c - jobs of one request: head, delete, mkbucket, whoami, namespace, abort.
  *
  * Control loop. What the answer says becomes the outcome's result.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "core/mem.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/uploads.h"
 #include "proto/text.h"
 
 /* Pairs of the result, as they are found. */
@@ -52,6 +54,24 @@ static int build_delete(struct run *u, struct run_request *q, struct oc_err *err
                                               : oci_call_delete(&w, &o, &q->x.call, err);
 }
 
+/* What a job of ours is at work on is not taken from under it. */
+static int build_abort(struct run *u, struct run_request *q, struct oc_err *err)
+{
+    struct run_names names;
+    struct oci_where w = run_where(u, &names);
+    struct upload_owner owner;
+    char id[512];
+    ocp_str_copy(u->spec.upload_id, id, sizeof id);
+    upload_owner_find(u->room, u->spec.bucket, names.object, id, &owner);
+    if (!owner.unfinished)
+        return oci_call_upload_abort(&w, id, &q->x.call, err);
+    if (owner.uid != u->job->uid)
+        return oc_fail(err, OCID_E_STATE, 0, "the upload is another's, who is at work on it");
+    return oc_fail(err, OCID_E_STATE, 0,
+                   "the upload %s that of job %" PRIu64 ", which has not ended: cancel the job",
+                   owner.certain ? "is" : "may be", owner.job);
+}
+
 static int build(struct run *u, struct run_request *q, struct oc_err *err)
 {
     struct run_names names;
@@ -66,6 +86,8 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
         ocp_str_copy(u->spec.storage_tier, tier, sizeof tier);
         return oci_call_bucket_create(&w, run_compartment(u, compartment), tier[0] ? tier : NULL,
                                       &q->x.call, err);
+    case OCP_ENUM_kind_abort:
+        return build_abort(u, q, err);
     case OCP_ENUM_kind_whoami:
         q->x.base = u->account->at->identity.base;
         q->x.what = "the user of the profile";
@@ -183,7 +205,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
     if (u->stopping)
         return;
     oc_buf_init(&res.b, 64 << 10);
-    int lost = u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT &&
+    int lost = ((u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT) ||
+                (u->job->kind == OCP_ENUM_kind_abort && q->x.kind == OCI_KIND_NO_UPLOAD)) &&
                (u->n_sent_lost || u->job->restored ||
                 q->x.n_sent > 1); /* our own first try had succeeded */
     if (err.code == OCID_E_NETWORK && q->x.sent_any)

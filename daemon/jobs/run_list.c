@@ -4,8 +4,9 @@
  * pull.
  *
  * Control loop; a page is taken apart in the pool. One page is in memory at a time, whatever the
- * length of the list. Where a durable one goes on after a crash is in its row: cursor, and bytes
- * of the file that are on disk.
+ * length of the list. The rows of a page of unfinished uploads go to the client once the parts of
+ * each were asked for, several at a time. Where a durable one goes on after a crash is in its row:
+ * cursor, and bytes of the file that are on disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,11 +21,12 @@
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/uploads.h"
 #include "oci/encode.h"
 #include "proto/frame.h"
 #include "proto/json.h"
 
-enum { PAGE_BYTES = 4 << 20, OBJECT_NAME_MAX = 1024 };
+enum { PAGE_BYTES = 4 << 20, OBJECT_NAME_MAX = 1024, UPLOADS_A_PAGE = 100 };
 
 enum goes_to { TO_PIPE, TO_FILE, TO_MEMBERS };
 
@@ -40,8 +42,10 @@ struct list {
     uint64_t file_bytes; /* of the file, on disk */
     char inode[24];      /* the file's number, as text: after a crash it tells a publication */
     int opened, resumed;
-    struct oc_buf page; /* packed rows, or JSON lines */
-    size_t page_at;     /* of it, in the pipe */
+    struct oc_buf page;     /* packed rows, or JSON lines */
+    size_t page_at;         /* of it, in the pipe */
+    struct uploads uploads; /* of the page in hand, while their parts are asked for */
+    int sizing;
     uv_poll_t poll;
     struct run *run;
     int polling;
@@ -66,6 +70,7 @@ struct page_task {
     uint64_t offset;
     /* results */
     struct oc_buf rows;
+    struct uploads uploads;
     uint32_t n_rows;
     char *next;
     struct oc_err err;
@@ -229,8 +234,11 @@ static void take_apart(struct work *w)
 {
     struct page_task *t = OC_OWNER(w, struct page_task, work);
     struct oci_objects_sink sink = {on_object, on_prefix, t};
-    if (t->kind == OCP_ENUM_kind_buckets) {
-        oci_parse_buckets(t->body, t->n, on_bucket, t, &t->err);
+    if (t->kind == OCP_ENUM_kind_buckets || t->kind == OCP_ENUM_kind_uploads) {
+        if (t->kind == OCP_ENUM_kind_buckets)
+            oci_parse_buckets(t->body, t->n, on_bucket, t, &t->err);
+        else
+            uploads_parse(&t->uploads, t->body, t->n, &t->err);
         t->next = t->page_token;
         t->page_token = NULL;
     } else {
@@ -247,6 +255,7 @@ static void take_apart(struct work *w)
 static void page_free(struct page_task *t)
 {
     oc_buf_fini(&t->rows);
+    uploads_fini(&t->uploads);
     if (t->file)
         xfer_file_unref(t->file);
     free(t->body);
@@ -408,10 +417,28 @@ static void save_row(struct run *u)
     room_op_post(o);
 }
 
+/* The rows in hand go to the client. */
+static void to_pipe(struct list *l)
+{
+    if (l->last)
+        end_row(l);
+    uv_poll_start(&l->poll, UV_WRITABLE, on_writable);
+}
+
+static void uploads_go_on(struct run *u);
+
 static void page_done(struct run *u, struct page_task *t)
 {
     struct list *l = u->of;
     char *next = oc_take(t->next);
+    if (t->kind == OCP_ENUM_kind_uploads) {
+        page_ends(l, next, 0);
+        l->uploads = t->uploads;
+        t->uploads = (struct uploads){0};
+        l->sizing = 1;
+        uploads_go_on(u);
+        return;
+    }
     memcpy(l->last_prefix, t->last_prefix, sizeof l->last_prefix);
     if (l->to == TO_MEMBERS) { /* asked for again if they cannot be taken now */
         free(l->next);
@@ -426,9 +453,7 @@ static void page_done(struct run *u, struct page_task *t)
         oc_buf_fini(&l->page);
         l->page = t->rows;
         oc_buf_init(&t->rows, 0);
-        if (l->last)
-            end_row(l);
-        uv_poll_start(&l->poll, UV_WRITABLE, on_writable);
+        to_pipe(l);
         break;
     case TO_FILE:
         l->file_bytes += t->rows.len;
@@ -496,6 +521,8 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     if (u->job->kind == OCP_ENUM_kind_buckets)
         return oci_call_buckets(&w, run_compartment(u, compartment), OCI_PAGE_MAX, l->cursor,
                                 &q->x.call, err);
+    if (u->job->kind == OCP_ENUM_kind_uploads)
+        return oci_call_uploads(&w, UPLOADS_A_PAGE, l->cursor, &q->x.call, err);
     struct oci_list_options o = {
         .prefix = names.object[0] ? names.object : NULL,
         .start = l->cursor    ? l->cursor
@@ -609,9 +636,94 @@ static void next_page(struct run *u)
     }
 }
 
+/* ---- the parts of a page of uploads ---- */
+
+static void add_upload(struct run *u, const struct upload *up)
+{
+    struct list *l = u->of;
+    struct ocp_row row = {0};
+    struct upload_owner owner;
+    char created[40];
+    if (up->state == UPLOAD_GONE)
+        return;
+    upload_owner_find(u->room, u->spec.bucket, up->object, up->id, &owner);
+    OCP_SET(&row, row, name, ocp_str(up->object));
+    OCP_SET(&row, row, upload_id, ocp_str(up->id));
+    OCP_SET(&row, row, size, up->bytes);
+    OCP_SET(&row, row, parts, up->n_parts);
+    if (up->created_ms)
+        OCP_SET(&row, row, time_created, time_text(up->created_ms, created));
+    if (owner.certain && owner.uid == u->job->uid)
+        OCP_SET(&row, row, job, owner.job);
+    ocp_frame_message(&l->page, &ocp_desc_row, &row);
+    l->n_rows++;
+}
+
+/* All parts of the page are known: its rows go to the client. Else there is more to ask for. */
+static void uploads_go_on(struct run *u)
+{
+    struct list *l = u->of;
+    if (l->uploads.n_left) {
+        run_ready(u);
+        return;
+    }
+    for (size_t i = 0; i < l->uploads.n; i++)
+        add_upload(u, &l->uploads.all[i]);
+    uploads_fini(&l->uploads);
+    l->sizing = 0;
+    to_pipe(l);
+}
+
+static enum run_sent ask_parts(struct run *u)
+{
+    struct list *l = u->of;
+    struct run_names names;
+    struct oc_err err;
+    long at = uploads_next(&l->uploads);
+    if (at < 0)
+        return RUN_BUSY;
+    if (u->room->stopping) {
+        run_rest(u);
+        return RUN_BUSY;
+    }
+    struct upload *up = &l->uploads.all[at];
+    struct oci_where w = run_where(u, &names);
+    struct run_request *q = run_request_new(u);
+    w.object = up->object;
+    q->x.max_memory = OCI_BODY_MAX;
+    q->step.part_no = (unsigned)at;
+    if (oci_call_parts(&w, up->id, OCI_PAGE_MAX, up->parts_page, &q->x.call, &err)) {
+        run_request_drop(q);
+        run_fail(u, &err);
+        return RUN_BUSY;
+    }
+    up->state = UPLOAD_ASKED;
+    run_post(u, q);
+    return RUN_SENT;
+}
+
+static void on_parts(struct run *u, struct run_request *q, int ok)
+{
+    struct list *l = u->of;
+    size_t at = q->step.part_no;
+    struct oc_err err = q->x.err;
+    if (ok && !uploads_parts(&l->uploads, at, q->x.reply_body, q->x.reply_len,
+                             q->x.reply.opc_next_page, &err)) {
+        uploads_go_on(u);
+    } else if (!ok && q->x.kind == OCI_KIND_NO_UPLOAD) {
+        uploads_gone(&l->uploads, at);
+        uploads_go_on(u);
+    } else {
+        uploads_again(&l->uploads, at);
+        run_fail(u, &err);
+    }
+}
+
 static enum run_sent send_next(struct run *u)
 {
     struct list *l = u->of;
+    if (l->sizing)
+        return ask_parts(u);
     if (u->n_requests || u->n_work > 1 || l->page.len) /* run_grant() itself counts as one */
         return RUN_BUSY;
     if (l->to == TO_FILE && !l->opened)
@@ -625,9 +737,12 @@ static enum run_sent send_next(struct run *u)
 
 static void answered(struct run *u, struct run_request *q, int ok)
 {
+    struct list *l = u->of;
     if (u->stopping)
         return;
-    if (ok)
+    if (l->sizing)
+        on_parts(u, q, ok);
+    else if (ok)
         submit_page(u, q);
     else
         run_fail(u, &q->x.err);
@@ -709,6 +824,7 @@ static void list_free(struct run *u)
     if (l->file)
         xfer_file_unref(l->file);
     oc_buf_fini(&l->page);
+    uploads_fini(&l->uploads);
     free(l->cursor);
     free(l->next);
     free(l->part_path);

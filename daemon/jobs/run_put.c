@@ -271,6 +271,9 @@ static int build_put(struct run *u, struct run_request *q, const struct oci_wher
     if (rc)
         return rc;
     body_of(u, q);
+    if (q->x.from == BODY_FILE) /* nothing but the service's own check stands behind it */
+        q->x.source =
+            (struct xfer_source){1, p->identity.size, p->identity.inode, p->identity.mtime_ns};
     q->x.sum_first = q->x.from == BODY_FILE && t.o.sum.kind == OCI_SUM_CRC32C;
     q->x.if_absent = u->spec.if_absent;
     return 0;
@@ -753,6 +756,22 @@ static void progress(const struct run *u, struct ocp_status *ret)
         OCP_SET(ret, status, parts_done, (uint64_t)f.n_done);
         OCP_SET(ret, status, parts_total, (uint64_t)f.n_parts);
     }
+}
+
+enum run_owns run_put_owns(const struct run *u, struct ocp_str bucket, const char *object,
+                           const char *upload_id)
+{
+    const struct put *p = u->of;
+    struct put_facts f;
+    if (u->ops != &run_put_ops || !p || !p->plan)
+        return RUN_OWNS_NOT;
+    if (p->upload_id[0])
+        return strcmp(p->upload_id, upload_id) ? RUN_OWNS_NOT : RUN_OWNS;
+    xfer_put_facts(p->plan, &f);
+    if (f.phase == PUT_NEW || !ocp_str_is(u->spec.object, object) || u->spec.bucket.n != bucket.n ||
+        memcmp(u->spec.bucket.p, bucket.p, bucket.n) != 0)
+        return RUN_OWNS_NOT;
+    return RUN_OWNS_PERHAPS;
 }
 
 /* The job goes on later, in this life or the next. */

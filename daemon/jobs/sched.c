@@ -105,16 +105,45 @@ void sched_add(struct sched *s, struct job *j, enum sched_queue q, int at_head)
     s->n_queued[q]++;
 }
 
+enum { HELD = SCHED_QUEUES };
+
+static void lane_out(struct lane *l, struct job *j)
+{
+    *(j->lane.prev ? &j->lane.prev->lane.next : &l->head) = j->lane.next;
+    *(j->lane.next ? &j->lane.next->lane.prev : &l->tail) = j->lane.prev;
+    j->in_lane = 0;
+}
+
+void sched_hold(struct sched *s, struct job *j)
+{
+    assert(!j->in_lane);
+    j->lane = (struct job_link){.prev = s->held.tail};
+    *(s->held.tail ? &s->held.tail->lane.next : &s->held.head) = j;
+    s->held.tail = j;
+    j->in_lane = 1 + HELD;
+    s->n_held++;
+}
+
+struct job *sched_take_held(struct sched *s, int last)
+{
+    struct job *j = last ? s->held.tail : s->held.head;
+    if (j)
+        sched_remove(s, j);
+    return j;
+}
+
 void sched_remove(struct sched *s, struct job *j)
 {
     if (!j->in_lane)
         return;
+    if (j->in_lane == 1 + HELD) {
+        lane_out(&s->held, j);
+        s->n_held--;
+        return;
+    }
     enum sched_queue q = j->in_lane - 1;
     struct sharer *sh = j->sharer;
-    struct lane *l = &sh->of[q].lanes[j->priority];
-    *(j->lane.prev ? &j->lane.prev->lane.next : &l->head) = j->lane.next;
-    *(j->lane.next ? &j->lane.next->lane.prev : &l->tail) = j->lane.prev;
-    j->in_lane = 0;
+    lane_out(&sh->of[q].lanes[j->priority], j);
     if (!--sh->of[q].n_queued)
         ring_out(s, sh, q);
     s->n_queued[q]--;

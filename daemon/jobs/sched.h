@@ -34,6 +34,8 @@ struct sharer {
 };
 
 struct sched {
+    struct lane held; /* jobs whose turn has come, but whose host is shut */
+    uint64_t n_held;
     struct sharer *sharers;
     struct sharer *ring[SCHED_QUEUES]; /* whose turn it is */
     uint64_t n_queued[SCHED_QUEUES];
@@ -52,7 +54,15 @@ int sched_is_bulk(const struct job *j);
 /* At the tail of its lane, or at its head: one that goes on, and its sharer's turn with it. */
 void sched_add(struct sched *s, struct job *j, enum sched_queue q, int at_head);
 
-/* Nothing for a job that is in no lane. */
+/* Aside, at the tail of those that are held. */
+void sched_hold(struct sched *s, struct job *j);
+
+/* Takes the one that is held longest (or, last, shortest) out again, to be added; NULL: there is
+ * none.
+ */
+struct job *sched_take_held(struct sched *s, int last);
+
+/* Nothing for a job that is in no lane and not held. */
 void sched_remove(struct sched *s, struct job *j);
 
 /* Takes the next job of that queue out of its lane; NULL: there is none. */

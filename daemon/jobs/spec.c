@@ -29,6 +29,8 @@ static const struct rule {
     [OCP_ENUM_kind_namespace] = {NO, NO, NO, NO, NO},
     [OCP_ENUM_kind_set] = {NO, NO, NO, NO, NO},
     [OCP_ENUM_kind_pull] = {MUST, MAY, NO, MUST, NO},
+    [OCP_ENUM_kind_uploads] = {MUST, NO, NO, NO, MUST},
+    [OCP_ENUM_kind_abort] = {MUST, MUST, NO, NO, NO},
 };
 
 static int need(const char *kind, const char *field, enum need n, int has, struct oc_err *err)
@@ -106,6 +108,9 @@ int spec_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
     if (!rc)
         rc = need(kind, "fd", r->fd, OCP_HAS(j, job, fd), err);
     if (!rc)
+        rc = need(kind, "upload_id", j->kind == OCP_ENUM_kind_abort ? MUST : NO, j->upload_id.n > 0,
+                  err);
+    if (!rc)
         rc = names_check(j, err);
     if (!rc)
         rc = fd_check(j, n_fds, err);
@@ -133,6 +138,7 @@ int spec_durable(const struct ocp_job *j)
     case OCP_ENUM_kind_whoami:
     case OCP_ENUM_kind_namespace:
     case OCP_ENUM_kind_buckets:
+    case OCP_ENUM_kind_uploads:
         return 0;
     case OCP_ENUM_kind_get: /* neither: a pulled name that cannot become a file */
         return j->dest.n > 0 || !OCP_HAS(j, job, fd);

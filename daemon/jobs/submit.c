@@ -291,6 +291,7 @@ static void build(struct batch *b)
     if (b->op) { /* the cursor of a pull goes into the same commit */
         struct room_op *with = b->op;
         b->op = NULL;
+        with->op.tied = 1;
         room_op_post_both(o, with);
     } else {
         room_op_post(o);

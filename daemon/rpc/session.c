@@ -41,13 +41,22 @@ static void drop_fds(struct session *s)
     s->n_fds = 0;
 }
 
+static ssize_t send_some(struct session *s, size_t from)
+{
+    if (OC_FAULT("rpc.send")) {
+        errno = ENOBUFS;
+        return -1;
+    }
+    return send(s->fd, s->out.data + from, s->out.len - from, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* As much of the output as the socket takes. -1 and errno: the client is gone. */
 static int push(struct session *s)
 {
     size_t at = 0;
     ssize_t n = 0;
     while (at < s->out.len) {
-        n = send(s->fd, s->out.data + at, s->out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = send_some(s, at);
         if (n < 0 && errno != EINTR)
             break;
         at += n > 0 ? (size_t)n : 0;
@@ -95,6 +104,15 @@ static void watch(struct session *s)
         uv_poll_stop(&s->poll);
 }
 
+/* The connection is of no use any more. A client that has gone is nothing to speak of; a kernel
+ * that refuses is: its poll would call at once again, so whoever is left tries anew. */
+static void broken(struct session *s, const char *what)
+{
+    if (errno != EPIPE && errno != ECONNRESET)
+        log_warn("a client of uid %u is hung up on: cannot %s: %s", s->uid, what, strerror(errno));
+    session_close(s);
+}
+
 /* ---- output ---- */
 
 static void flush(struct session *s)
@@ -102,7 +120,7 @@ static void flush(struct session *s)
     s->unsent = 0;
     uv_prepare_stop(&s->before_poll);
     if (push(s)) {
-        session_close(s);
+        broken(s, "answer it");
         return;
     }
     if (!s->out.len && s->out.room > READ_BYTES)
@@ -294,7 +312,10 @@ static void on_readable(struct session *s)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        session_close(s);
+        if (n < 0)
+            broken(s, "read from it");
+        else
+            session_close(s);
         return;
     }
     s->in.len += (size_t)n;

@@ -4,7 +4,7 @@
  *
  * The lock is the open file's (OFD), so it ends with the process however that dies and no other
  * close() in it can lose it. The text is for people only, and tells after a crash that there was
- * one: who ends in order empties the file.
+ * one: who ends in order takes his name out.
  */
 #include "store/lock.h"
 
@@ -33,11 +33,12 @@ static int refused(int fd, const char *dir, int sys, struct oc_err *err)
     return oc_fail(err, OCID_E_STATE, 0, "another ocid uses '%s'", dir);
 }
 
-static int write_pid(int fd)
+/* Always as many bytes, so that a full disk has room for them the second time. pid 0: nobody. */
+static int write_pid(int fd, long pid)
 {
     char text[24];
-    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    return ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n ? -1 : 0;
+    int n = snprintf(text, sizeof text, "%-20ld\n", pid);
+    return pwrite(fd, text, (size_t)n, 0) != n ? -1 : 0;
 }
 
 int lock_open(const char *dir, int *ret_fd, int *ret_unclean, struct oc_err *err)
@@ -54,9 +55,8 @@ int lock_open(const char *dir, int *ret_fd, int *ret_unclean, struct oc_err *err
         rc = refused(fd, dir, errno, err);
     } else {
         *ret_unclean = holder(fd) != 0;
-        if (write_pid(fd) < 0)
-            rc = oc_fail(err, errno == ENOSPC ? OCID_E_SPACE : OCID_E_IO, errno,
-                         "cannot write '%s'", path);
+        if (write_pid(fd, getpid()) < 0 && errno != ENOSPC && errno != EDQUOT)
+            rc = oc_fail(err, OCID_E_IO, errno, "cannot write '%s'", path);
     }
     if (rc < 0) {
         close(fd);
@@ -66,11 +66,18 @@ int lock_open(const char *dir, int *ret_fd, int *ret_unclean, struct oc_err *err
     return 0;
 }
 
+int lock_was_used(const char *dir)
+{
+    char path[PATH_MAX];
+    oc_text_join(path, sizeof path, dir, "/", "lock");
+    return !access(path, F_OK);
+}
+
 void lock_close(int fd, int clean)
 {
     if (fd < 0)
         return;
-    if (clean && ftruncate(fd, 0) < 0)
-        clean = 0; /* the next start looks closer than it had to */
+    if (clean)
+        write_pid(fd, 0); /* else the next start looks closer than it had to */
     close(fd);
 }

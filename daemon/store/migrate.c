@@ -10,8 +10,10 @@
 #include "store/migrate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* jobs has its primary key and no other index: each would be paid for at every submit. What is
  * asked by state or key is kept in memory. AUTOINCREMENT keeps the largest id for ever, rows or
@@ -112,6 +114,21 @@ static int run_steps(sqlite3 *db, const char *const *steps, unsigned from, unsig
         rc = sqlite3_exec(db, version, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    return rc;
+}
+
+/* Made by us, so that nobody else can read it whatever the umask is. */
+int migrate_new(const char *path, const char *const *steps, unsigned n, struct oc_err *err)
+{
+    sqlite3 *db = NULL;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return oc_fail(err, errno == ENOSPC ? OCID_E_SPACE : OCID_E_IO, errno, "cannot open '%s'",
+                       path);
+    close(fd);
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    rc = rc ? migrate_fail(db, rc, err, "make a new queue") : migrate_run(db, path, steps, n, err);
+    sqlite3_close(db);
     return rc;
 }
 

@@ -18,6 +18,10 @@ extern const unsigned migrate_n_steps;
 int migrate_run(sqlite3 *db, const char *path, const char *const *steps, unsigned n,
                 struct oc_err *err);
 
+/* Makes the file of a new database of schema n, readable by us alone and on disk when this returns.
+ * OCID_E_SPACE, OCID_E_IO. */
+int migrate_new(const char *path, const char *const *steps, unsigned n, struct oc_err *err);
+
 /* Fills err for an SQLite error: OCID_E_SPACE, or OCID_E_IO for the rest. rc is extended or not;
  * "cannot <what>: …" is its sentence. */
 int migrate_fail(sqlite3 *db, int rc, struct oc_err *err, const char *what);

@@ -26,6 +26,8 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proto/text.h"
+#include "store/ballast.h"
+#include "store/damage.h"
 #include "store/lock.h"
 #include "store/migrate.h"
 #include "store/rows.h"
@@ -43,6 +45,9 @@ struct store {
     int lock_fd;
     char uuid[40];
     uint64_t last_id;
+    char *dir;
+    void (*on_damage)(void *arg, const struct oc_err *err);
+    void *arg;
     sqlite3 *db;
     struct rows *rows;
     pthread_t thread;
@@ -55,13 +60,42 @@ struct store {
 
     /* store thread */
     struct mail_list searches; /* reads without an index, a stretch at a time */
-    int log_pages;             /* of the WAL, as of the last commit */
-    int stuck;                 /* the last checkpoint failed, which was said */
+    struct ballast ballast;
+    int short_of_space; /* in this batch */
+    int log_pages;      /* of the WAL, as of the last commit */
+    int stuck;          /* the last checkpoint failed, which was said */
+    int damaged; /* set before the first post or by the store thread, which moves it aside then */
+    struct oc_err damage;
+
+    /* either: the letter that says so goes once */
+    struct store_op tell_damage;
 };
 
 static struct store_op *op_of(struct mail *m)
 {
     return OC_OWNER(m, struct store_op, mail);
+}
+
+/* ---- damage ---- */
+
+static void tell_damage(struct store_op *op)
+{
+    struct store *s = OC_OWNER(op, struct store, tell_damage);
+    if (s->on_damage)
+        s->on_damage(s->arg, &s->damage);
+}
+
+/* After a failure: if the database is damaged it is moved aside, so that the next start does not go
+ * on with it. What was posted still goes to it, wherever it is. */
+static void see_damage(struct store *s, const struct oc_err *err)
+{
+    if (s->damaged || !damage_met(s->db))
+        return;
+    s->damaged = 1;
+    s->damage = *err;
+    damage_aside(s->dir, &s->damage);
+    s->tell_damage.done = tell_damage;
+    mailbox_post(&s->answers, &s->tell_damage.mail);
 }
 
 /* ---- one batch, one commit ---- */
@@ -83,6 +117,16 @@ static enum rows_end run_apart(struct store *s, struct store_op *op)
     return ROWS_OK;
 }
 
+/* While the disk is full what is left of it is for the jobs that were accepted. */
+static int is_refused(struct store *s, struct store_op *op)
+{
+    if (!s->short_of_space || (op->verb != STORE_ADD && !op->tied))
+        return 0;
+    oc_fail(&op->err, OCID_E_SPACE, 0,
+            "the disk of the queue is full: free some of it, '%s' is where it is", s->dir);
+    return 1;
+}
+
 /* All ops within the open transaction. Not apart, it stops at the first that fails. */
 static enum rows_end run_ops(struct store *s, const struct mail_list *batch, int apart,
                              struct oc_err *err)
@@ -92,6 +136,8 @@ static enum rows_end run_ops(struct store *s, const struct mail_list *batch, int
         oc_err_clear(&op->err);
         if (rows_has_results(op))
             store_op_fini(op); /* of a try before */
+        if (is_refused(s, op))
+            continue;
         enum rows_end end = apart ? run_apart(s, op) : rows_run(s->rows, op);
         if (end != ROWS_OK) {
             *err = op->err;
@@ -104,23 +150,37 @@ static enum rows_end run_ops(struct store *s, const struct mail_list *batch, int
 static enum rows_end run_transaction(struct store *s, const struct mail_list *batch, int apart,
                                      struct oc_err *err)
 {
-    if (rows_begin(s->rows, err) < 0)
+    if (rows_begin(s->rows, err) < 0) {
+        see_damage(s, err);
         return ROWS_DISK;
+    }
     enum rows_end end = run_ops(s, batch, apart, err);
     if (end != ROWS_OK) {
+        see_damage(s, err);
         rows_rollback(s->rows);
         return end;
     }
-    return rows_commit(s->rows, err) < 0 ? ROWS_DISK : ROWS_OK;
+    if (rows_commit(s->rows, err) < 0) {
+        see_damage(s, err);
+        return ROWS_DISK;
+    }
+    return ROWS_OK;
 }
 
 /* Savepoints would be paid for by each op, so they come only once one was refused. */
+static enum rows_end try_batch(struct store *s, const struct mail_list *batch, struct oc_err *err)
+{
+    s->short_of_space = ballast_is_short(&s->ballast);
+    enum rows_end end = run_transaction(s, batch, 0, err);
+    return end == ROWS_REFUSED ? run_transaction(s, batch, 1, err) : end;
+}
+
 static void run_batch(struct store *s, struct mail_list *batch)
 {
     struct oc_err err;
-    enum rows_end end = run_transaction(s, batch, 0, &err);
-    if (end == ROWS_REFUSED)
-        end = run_transaction(s, batch, 1, &err);
+    enum rows_end end = try_batch(s, batch, &err);
+    if (end == ROWS_DISK && err.code == OCID_E_SPACE && ballast_give(&s->ballast))
+        end = try_batch(s, batch, &err);
     if (end == ROWS_OK)
         return;
     for (struct mail *m = batch->head; m; m = m->next)
@@ -142,6 +202,7 @@ static int run_stretch(struct store *s, struct store_op *op)
         if (!write || rows_commit(s->rows, &op->err) == 0)
             return end == ROWS_OK;
     }
+    see_damage(s, &op->err);
     rows_rollback(s->rows);
     op->n = n; /* what earlier stretches did stands */
     return 1;
@@ -171,11 +232,14 @@ static void checkpoint(struct store *s)
 {
     int log = 0, done = 0;
     int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+    if ((rc & 0xff) == SQLITE_FULL && ballast_give(&s->ballast))
+        rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
     if (rc != SQLITE_OK && !s->stuck) {
         struct oc_err err;
         char text[512];
         migrate_fail(s->db, rc, &err, "copy the queue's log into its database");
         log_warn("%s; the log grows until that works", oc_err_print(&err, text, sizeof text));
+        see_damage(s, &err);
     }
     s->stuck = rc != SQLITE_OK;
     s->log_pages = 0; /* next try after as many pages again */
@@ -268,7 +332,12 @@ uint64_t store_last_id(const struct store *s)
 
 int store_load(struct store *s, const struct store_loader *to, struct oc_err *err)
 {
-    return rows_load(s->db, to, err);
+    int rc = rows_load(s->db, to, err);
+    if (rc < 0 && damage_met(s->db)) {
+        s->damaged = 1;
+        return damage_aside(s->dir, err);
+    }
+    return rc;
 }
 
 /* ---- opening and closing ---- */
@@ -300,20 +369,24 @@ static int set_up(sqlite3 *db)
     return !rc && OC_MUTANT("sync") ? sqlite3_exec(db, lossy, NULL, NULL, NULL) : rc;
 }
 
-/* Made by us, so that nobody else can read it whatever the umask is. */
-static int make_file(const char *dir, const char *path, struct oc_err *err)
+/* Whole before it has its name: a queue without a byte in it is a damaged one. used: there was one
+ * before. */
+static int make_file(const char *dir, const char *path, int used, struct oc_err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return oc_fail(err, errno == ENOSPC ? OCID_E_SPACE : OCID_E_IO, errno, "cannot open '%s'",
-                       path);
-    close(fd);
-    int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = dir_fd < 0 ? -1 : fsync(dir_fd);
-    int sys = errno;
-    if (dir_fd >= 0)
-        close(dir_fd);
-    return rc < 0 ? oc_fail(err, OCID_E_IO, sys, "cannot sync '%s'", dir) : 0;
+    char fresh[PATH_MAX], log[PATH_MAX];
+    int rc = damage_check(dir, err);
+    if (rc < 0 || !access(path, F_OK))
+        return rc;
+    oc_text_join(fresh, sizeof fresh, path, ".new", "");
+    oc_text_join(log, sizeof log, path, "-wal", "");
+    if ((rc = migrate_new(fresh, migrate_steps, migrate_n_steps, err)) < 0)
+        return rc;
+    unlink(log); /* of another database */
+    if (rename(fresh, path) < 0)
+        return oc_fail(err, OCID_E_IO, errno, "cannot rename '%s'", fresh);
+    if (used)
+        log_warn("the queue that was in '%s' is not there any more: a new one begins empty", dir);
+    return damage_sync_dir(dir, err);
 }
 
 /* Syncing bytes that overwrite others costs half of what it does when a file grows by them, so the
@@ -335,51 +408,53 @@ static void stretch_log(const char *path)
 
 /* After a crash a small database is looked through at once; of a large one store_load() reads the
  * jobs anyhow, and the rest is found damaged when it is read. */
-static int check_whole(sqlite3 *db, const char *path, int unclean, struct oc_err *err)
+static int check_whole(struct store *s, const char *path, int unclean, struct oc_err *err)
 {
     struct stat st;
     if (!unclean || stat(path, &st) < 0 || st.st_size > CHECK_MOST)
         return 0;
-    sqlite3_stmt *q = NULL;
-    int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &q, NULL);
-    if (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-        struct ocp_str text = rows_bytes(q, 0);
-        rc = SQLITE_OK;
-        if (text.n != 2 || memcmp(text.p, "ok", 2) != 0)
-            rc = oc_fail(err, OCID_E_IO, 0, "'%s' is damaged: %.*s", path, (int)text.n, text.p);
-    } else {
-        rc = migrate_fail(db, rc, err, "check the queue");
-    }
-    sqlite3_finalize(q);
-    return rc;
+    return damage_look(s->db, path, &s->damaged, err);
 }
 
-static int open_database(struct store *s, const char *dir, int unclean, struct oc_err *err)
+static int open_file(struct store *s, const char *path, int unclean, struct oc_err *err)
 {
-    char path[PATH_MAX];
-    oc_text_join(path, sizeof path, dir, "/", "queue.db");
-    int rc = make_file(dir, path, err);
-    if (rc < 0)
-        return rc;
     if (OC_FAULT("store.open"))
         return oc_fail(err, OCID_E_IO, EIO, "cannot open '%s'", path);
-    rc = open_sqlite(path, &s->db);
+    if (damage_lost(path, err)) {
+        s->damaged = 1;
+        return err->code;
+    }
+    int rc = open_sqlite(path, &s->db);
     if (rc == SQLITE_OK)
         rc = set_up(s->db);
     if (rc == SQLITE_OK)
         stretch_log(path);
+    if (rc == SQLITE_OK)
+        ballast_open(&s->ballast, s->dir, s->ballast.bytes);
     if (rc != SQLITE_OK) {
         migrate_fail(s->db, rc, err, "open the queue");
         return oc_wrap(err, "'%s'", path);
     }
     sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if ((rc = check_whole(s->db, path, unclean, err)) < 0 ||
+    if ((rc = check_whole(s, path, unclean, err)) < 0 ||
         (rc = migrate_run(s->db, path, migrate_steps, migrate_n_steps, err)) < 0)
         return rc;
     sqlite3_wal_hook(s->db, on_commit, s);
     if ((rc = rows_new(s->db, &s->rows, err)) < 0)
         return rc;
     return rows_identity(s->rows, s->uuid, &s->last_id, err);
+}
+
+static int open_database(struct store *s, const char *dir, int used, int unclean,
+                         struct oc_err *err)
+{
+    char path[PATH_MAX];
+    oc_text_join(path, sizeof path, dir, "/", DAMAGE_QUEUE);
+    int rc = make_file(dir, path, used, err);
+    if (rc < 0 || (rc = open_file(s, path, unclean, err)) == 0)
+        return rc;
+    s->damaged |= damage_met(s->db);
+    return s->damaged ? damage_aside(dir, err) : rc;
 }
 
 /* The control loop's signals are not for this thread. */
@@ -393,9 +468,12 @@ static int start_thread(struct store *s, struct oc_err *err)
     return rc ? oc_fail(err, OCID_E_INTERNAL, rc, "cannot start the store thread") : 0;
 }
 
+/* A damaged one keeps its log: what is in that is perhaps all that can be read. */
 static void close_database(struct store *s, int clean)
 {
     rows_free(s->rows);
+    if (s->damaged && s->db)
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(s->db); /* copies the log back; NULL is allowed */
     lock_close(s->lock_fd, clean);
 }
@@ -404,6 +482,7 @@ static void store_gone(void *owner)
 {
     struct store *s = owner;
     mailbox_fini(&s->posts);
+    free(s->dir);
     free(s);
 }
 
@@ -420,12 +499,16 @@ int store_open(uv_loop_t *control, const struct store_options *opt, struct store
                struct oc_err *err)
 {
     struct store *s = OC_NEW(struct store);
-    int unclean = 0, rc;
+    int unclean = 0, used = lock_was_used(opt->dir), rc;
     s->lock_fd = -1;
+    s->dir = oc_strdup(opt->dir);
+    s->ballast.bytes = opt->ballast_bytes;
+    s->on_damage = opt->on_damage;
+    s->arg = opt->arg;
     mailbox_init(&s->posts);
     mail_list_init(&s->searches);
     if ((rc = lock_open(opt->dir, &s->lock_fd, &unclean, err)) < 0 ||
-        (rc = open_database(s, opt->dir, unclean, err)) < 0 ||
+        (rc = open_database(s, opt->dir, used, unclean, err)) < 0 ||
         (rc = open_threads(control, s, err)) < 0) {
         close_database(s, !unclean);
         if (s->answers.on_closed)

@@ -46,7 +46,7 @@ struct store_part {
 
 /* A member of a set has a larger id than its set. */
 enum store_verb {
-    STORE_ADD,        /* jobs[0..n): new rows; all or none */
+    STORE_ADD,        /* jobs[0..n): new rows; all or none. OCID_E_SPACE while the disk is full */
     STORE_END,        /* jobs[0]: state, ended_at, outcome; drops its transfer unless keep_xfer */
     STORE_STATE,      /* jobs[0]: state (queued or paused), sealed, outcome */
     STORE_XFER,       /* xfer: insert or replace */
@@ -79,6 +79,7 @@ struct store_op {
     uint32_t n, n_ids;
     struct store_xfer xfer;
     int keep_xfer;
+    int tied; /* to an ADD of the same commit: refused with it */
     struct {
         uint32_t uid;
         int state;       /* -1: any */
@@ -94,13 +95,19 @@ struct store_op {
 };
 
 struct store_options {
-    const char *dir; /* 0700, local file system; holds queue.db and lock */
+    const char *dir;        /* 0700, local file system; holds queue.db and lock */
+    uint64_t ballast_bytes; /* of the disk, held for a time when it is full; 0: none */
+    /* The database turned out to be damaged while it was in use, and was moved aside: nothing is
+     * safe any more, the daemon has to end. Once. May be NULL. */
+    void (*on_damage)(void *arg, const struct oc_err *err);
+    void *arg;
 };
 
 /* Opens or makes the database (numbered migrations in one transaction; a newer schema and a second
  * daemon are refused with a sentence that names the holder's pid), starts the thread. Blocking.
  * OCID_E_STATE: another daemon has it; OCID_E_UNSUPPORTED: newer, or no queue of ours;
- * OCID_E_SPACE; OCID_E_IO: also a damaged one, which is left as it is. */
+ * OCID_E_SPACE; OCID_E_IO: also a damaged one, which is moved aside, and from then on that there is
+ * one which `ocid --recover` can read. */
 int store_open(uv_loop_t *control, const struct store_options *opt, struct store **ret,
                struct oc_err *err);
 

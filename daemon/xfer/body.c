@@ -53,6 +53,13 @@ static void changed(struct xfer_job *j)
              job_what(j));
 }
 
+static void another(struct xfer_job *j)
+{
+    job_fail(j, OCID_E_SOURCE_CHANGED, 0,
+             "the source of %s has changed while it was read: %s is not what it was", job_what(j),
+             j->differs);
+}
+
 static void unreadable(struct xfer_job *j, int sys)
 {
     j->r->local_sys = sys;
@@ -192,6 +199,13 @@ void body_on_read(struct xfer_job *j, struct body_io *io)
             job_settle(j);
         return;
     }
+    if (io->op == IO_LOOK) {
+        j->looked = 1;
+        j->differs = io->differs;
+        io_put(io);
+        body_resume(j);
+        return;
+    }
     if (j->state == MOVE_RUNNING) {
         if (j->have)
             j->behind = io;
@@ -228,6 +242,32 @@ static size_t pause_read(struct xfer_job *j)
     return CURL_READFUNC_PAUSE;
 }
 
+/* All of a slow source is here: a look at it may block, too. 1: it is under way. */
+static int must_look(struct xfer_job *j)
+{
+    const struct xfer_request *r = j->r;
+    const struct body_io *io = piece(j);
+    if (!r->source.known || j->looked || !r->file->slow || !io ||
+        io->offset + io->done < r->offset + r->length)
+        return 0;
+    if (!j->busy) {
+        struct body_io *look = io_get(j->e);
+        look->op = IO_LOOK;
+        look->source = r->source;
+        io_submit(j, look);
+    }
+    return 1;
+}
+
+/* With the last bytes in hand, and before they are sent. */
+static int is_another(struct xfer_job *j, uint64_t at)
+{
+    const struct xfer_request *r = j->r;
+    if (r->source.known && !j->looked && at == r->length)
+        j->differs = file_differs(r->file->fd, &r->source);
+    return j->differs != NULL;
+}
+
 static ssize_t next_bytes(struct xfer_job *j, char *to, size_t room)
 {
     struct body_io *io = piece(j);
@@ -260,6 +300,10 @@ size_t on_read_cb(char *to, size_t size, size_t n, void *arg)
         j->pace = PACE_WAITS;
         return pause_read(j);
     }
+    if (must_look(j)) {
+        j->paused = 1;
+        return CURL_READFUNC_PAUSE;
+    }
     ssize_t got = next_bytes(j, to, pace_piece(j->e, room));
     if (got < 0 && errno == EAGAIN)
         return pause_read(j);
@@ -268,6 +312,10 @@ size_t on_read_cb(char *to, size_t size, size_t n, void *arg)
             unreadable(j, errno);
         else
             changed(j);
+        return CURL_READFUNC_ABORT;
+    }
+    if (is_another(j, j->at + (uint64_t)got)) {
+        another(j);
         return CURL_READFUNC_ABORT;
     }
     body_sum(j, to, (size_t)got);
@@ -298,6 +346,7 @@ int on_seek_cb(void *arg, curl_off_t offset, int origin)
         return CURL_SEEKFUNC_FAIL;
     source_drop(j);
     j->at = j->asked = 0;
+    j->looked = 0;
     j->paused = 0;
     j->pace = PACE_NONE;
     atomic_store(&j->r->bytes_moved, 0);

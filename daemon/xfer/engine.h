@@ -40,6 +40,13 @@ int xfer_file_fd(const struct xfer_file *f);
 
 /* One signed request. The control loop fills the first group and posts; until on_done it touches
  * nothing but calls xfer_cancel(). The engine never frees it. */
+/* What a source was when it was opened. */
+struct xfer_source {
+    int known; /* 0: nobody looks */
+    uint64_t size, inode;
+    int64_t mtime_ns;
+};
+
 struct xfer_request {
     struct mail mail;
 
@@ -58,12 +65,14 @@ struct xfer_request {
     enum body_to to;
     int pipe_fd; /* SINK_PIPE; borrowed */
     size_t max_memory;
-    unsigned sums;         /* XFER_CRC32C | XFER_MD5: over the body sent, or received */
-    int sum_first;         /* BODY_FILE: CRC32C before sending, and put it into the headers */
-    int ranged;            /* refuse before its first byte whatever is not 206 (or 416) */
-    const char *key_id;    /* of a session: "ST$" and its token; NULL: the signer knows it.
-                              Borrowed till on_done */
-    const char *obo_token; /* delegation token, or NULL; borrowed till on_done */
+    unsigned sums;             /* XFER_CRC32C | XFER_MD5: over the body sent, or received */
+    int sum_first;             /* BODY_FILE: CRC32C before sending, and put it into the headers */
+    struct xfer_source source; /* BODY_FILE: the last bytes are sent only if, with all of them read,
+                                  the file still is this; else OCID_E_SOURCE_CHANGED */
+    int ranged;                /* refuse before its first byte whatever is not 206 (or 416) */
+    const char *key_id;        /* of a session: "ST$" and its token; NULL: the signer knows it.
+                                  Borrowed till on_done */
+    const char *obo_token;     /* delegation token, or NULL; borrowed till on_done */
     void *owner;
 
     /* read by any thread while it runs */

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/fault.h"
@@ -192,6 +193,20 @@ static int sum_full(struct body_io *io)
     return 0;
 }
 
+const char *file_differs(int fd, const struct xfer_source *was)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return "what can be seen of it";
+    if ((uint64_t)st.st_size != was->size)
+        return "its size";
+    if ((uint64_t)st.st_ino != was->inode)
+        return "the file itself";
+    if ((int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != was->mtime_ns)
+        return "its time of modification";
+    return NULL;
+}
+
 /* In the pool. */
 static void io_run(struct work *w)
 {
@@ -211,6 +226,9 @@ static void io_run(struct work *w)
         break;
     case IO_SUM:
         io->sys = sum_full(io);
+        break;
+    case IO_LOOK:
+        io->differs = file_differs(io->file->fd, &io->source);
         break;
     }
 }

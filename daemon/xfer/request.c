@@ -748,6 +748,8 @@ void job_launch(struct xfer_job *j)
     if (r->from == BODY_FILE && r->length > SMALL_BODY)
         body_sum_start(j);
     j->at = 0;
+    j->looked = 0;
+    j->differs = NULL;
     j->heard_ms = engine_now_ms(e);
     job_enter(j, MOVE_RUNNING);
     CURLMcode rc = curl_multi_add_handle(e->multi, j->lane->easy);

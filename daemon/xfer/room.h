@@ -114,7 +114,7 @@ struct body_io {
     struct engine *e;
     struct xfer_job *job; /* NULL: cancelled, nobody wants it */
     struct xfer_file *file;
-    enum { IO_READ, IO_WRITE, IO_SUM } op;
+    enum { IO_READ, IO_WRITE, IO_SUM, IO_LOOK } op;
     uint64_t offset; /* absolute */
     char *buf;       /* IO_BYTES */
     size_t len;      /* READ, SUM: wanted; WRITE: filled */
@@ -123,7 +123,9 @@ struct body_io {
     /* answered by the pool */
     size_t done;
     int sys;
-    uint32_t crc; /* SUM: goes on with this one */
+    uint32_t crc;              /* SUM: goes on with this one */
+    struct xfer_source source; /* LOOK: what it should be */
+    const char *differs;       /* LOOK: what of that is another; NULL: nothing */
 
     struct body_io *next; /* spare ones */
 };
@@ -176,6 +178,8 @@ struct xfer_job {
     char *small; /* body of at most SMALL_BODY bytes */
     size_t small_len, small_room;
     struct body_io *busy;          /* in the pool */
+    int looked;                    /* at the source, with all of it read */
+    const char *differs;           /* what was found: LOOK's */
     struct body_io *have, *behind; /* read: being sent, and the one after it */
     struct body_io *fill;          /* to be written: being filled */
     size_t memory_room;
@@ -338,6 +342,9 @@ void io_put(struct body_io *io);
 
 /* Hands io to the pool: job->busy until its end. */
 void io_submit(struct xfer_job *j, struct body_io *io);
+
+/* What of a source is another than it was, NULL: nothing. */
+const char *file_differs(int fd, const struct xfer_source *was);
 void io_spare_free(struct engine *e);
 
 /* Where the last references of slow files go to be closed; NULL: nowhere. Any thread. */

@@ -149,7 +149,9 @@ enum ocid_kind {
     OCID_KIND_WHOAMI,    /* ask who the profile's user is */
     OCID_KIND_NAMESPACE, /* ask for the tenancy's namespace */
     OCID_KIND_SET,       /* a group of jobs, added to and sealed */
-    OCID_KIND_PULL       /* a set that downloads a prefix below a directory */
+    OCID_KIND_PULL,      /* a set that downloads a prefix below a directory */
+    OCID_KIND_UPLOADS,   /* list a bucket's unfinished multipart uploads into a pipe */
+    OCID_KIND_ABORT      /* abort one of them, unless a job of the daemon is at work on it */
 };
 
 enum ocid_state {
@@ -206,7 +208,7 @@ struct ocid_pair {
 struct ocid_job {
     size_t struct_size;
     enum ocid_kind kind;
-    int fd; /* put: the source, get, list, buckets: a pipe or file to write; -1: none */
+    int fd; /* put: the source, get, list, buckets, uploads: a pipe or file to write; -1: none */
 
     /* What and where */
     const char *bucket;
@@ -252,6 +254,8 @@ struct ocid_job {
     size_t n_after;      /* at most 1000 ids of jobs that must be done first */
     const char *key;     /* idempotency key: the same key twice is one job */
     uint64_t timeout_ms; /* fail when not done after this time; 0: never */
+
+    const char *upload_id; /* abort: of struct ocid_row */
 };
 
 static inline struct ocid_job ocid_job_of(enum ocid_kind kind)
@@ -391,20 +395,23 @@ OCID_API int ocid_act(struct ocid *c, enum ocid_act act, const uint64_t *ids, si
 /* ---- Objects and buckets -------------------------------------------------------------------- */
 
 struct ocid_row {
-    const char *name;   /* object or bucket, or NULL */
+    const char *name;   /* object or bucket, or NULL; uploads: the object to be */
     const char *prefix; /* instead of name: a common prefix */
     uint64_t size;      /* OCID_UNKNOWN */
     const char *etag, *md5, *time_created, *time_modified, *storage_tier, *archival_state;
+    const char *upload_id; /* uploads; size is that of the parts which have arrived */
+    uint64_t parts;        /* uploads: how many they are; else OCID_UNKNOWN */
+    uint64_t job;          /* uploads: the job whose it is; 0: none of yours */
 };
 
 /* Something else than 0 ends the listing. */
 typedef int ocid_row_fn(void *user, const struct ocid_row *row);
 
-/* Lists the objects of a bucket (job->kind OCID_KIND_LIST) or the buckets of a compartment
- * (OCID_KIND_BUCKETS); rows are read as they come, a million takes no more memory than one.
- * on_change (may be NULL; must not make calls that wait) hears what the job waits for. 0 when all
- * rows were given; a listing that is cut short is an error. Returns what a callback returned if it
- * was not 0; the job ends then. */
+/* Lists the objects of a bucket (job->kind OCID_KIND_LIST), the buckets of a compartment
+ * (OCID_KIND_BUCKETS) or the unfinished uploads of a bucket (OCID_KIND_UPLOADS); rows are read as
+ * they come, a million takes no more memory than one. on_change (may be NULL; must not make calls
+ * that wait) hears what the job waits for. 0 when all rows were given; a listing that is cut short
+ * is an error. Returns what a callback returned if it was not 0; the job ends then. */
 OCID_API int ocid_list(struct ocid *c, const struct ocid_job *job, int timeout_ms,
                        ocid_row_fn *on_row, ocid_status_fn *on_change, void *user);
 

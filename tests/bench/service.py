@@ -90,7 +90,8 @@ class Service:
         self.socket = self.dir + "/run/ocid/ocid.sock"
         self.log = open(self.dir + "/log", "wb")
         self.p = subprocess.Popen([*below, self.bin + "/ocid"], env=self.env,
-                                  stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+                                  stdin=subprocess.DEVNULL, stdout=self.log,
+                                  stderr=self.log, start_new_session=True)
         Service.live.append(self)
         end = time.monotonic() + (60 if below else 15)
         while True:

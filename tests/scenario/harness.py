@@ -138,7 +138,7 @@ class Ocid:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.oci_config = self.home / ".oci/config"
         self.config_file = self.folder / "conf/ocid/ocid.conf"
-        self.settings = {"daemon": {"log_level": "debug", "drain_seconds": 1},
+        self.settings = {"daemon": {"log_level": "debug", "drain_seconds": 1, "ballast_mib": 1},
                          "network": {"endpoint": store.url, "identity_endpoint": store.url,
                                      "retry_cap_seconds": 1, "connect_seconds": 5},
                          "transfer": {"part_mib": 1, "multipart_threshold_mib": 1},

@@ -47,6 +47,15 @@ def test_it_stops_in_a_bounded_time_under_load(make_ocid, store, b, number):
     assert store.object_sha(f"{b}/big") == sha(blob(8 * MIB))
 
 
+def test_a_client_that_cannot_be_answered_is_hung_up_on(ocid, b):
+    """It neither waits nor stops the others, and the log says why."""
+    ocid.restart(OCID_FAULT="rpc.send:2")
+    with pytest.raises(ConnectionResetError):
+        ocid.wire()
+    assert ocid.another().stats()
+    assert "is hung up on: cannot answer it: No buffer space available" in ocid.log()
+
+
 def test_what_is_nearly_through_is_let_through(make_ocid, store, b):
     ocid = make_ocid(daemon__drain_seconds=4).start()
     store.on("PutObject", do="delay", seconds=0.7, at="answer")

@@ -79,6 +79,7 @@ static void test_rows_acks_ids_and_pairs(void **state)
 {
     struct ocid_row row = {.name = "n", .size = 0, .etag = "e"};
     struct ocid_row prefix = {.prefix = "p/", .size = OCID_UNKNOWN};
+    struct ocid_row upload = {.name = "n", .size = 5, .upload_id = "u", .parts = 2, .job = 9};
     struct ocid_ack ack = {.id = 3, .state = OCID_STATE_PAUSED};
     struct ocid_ack refused = {.id = 4, .state = -1, .error = OCID_E_NOT_FOUND, .text = "no"};
     struct ocid_pair pairs[] = {{"a", "1"}, {"b\"", ""}};
@@ -87,20 +88,23 @@ static void test_rows_acks_ids_and_pairs(void **state)
     kit_capture(&c, STDOUT_FILENO);
     json_row(&row);
     json_row(&prefix);
+    json_row(&upload);
     json_ack(&ack);
     json_ack(&refused);
     json_id(9, OCID_UNKNOWN);
     json_id(9, 3);
     json_pairs(pairs, 2);
     json_pairs(NULL, 0);
-    line_is(kit_release(&c), "{\"name\":\"n\",\"size\":0,\"etag\":\"e\"}\n"
-                             "{\"prefix\":\"p/\"}\n"
-                             "{\"id\":3,\"state\":\"paused\"}\n"
-                             "{\"id\":4,\"error\":{\"code\":\"not_found\",\"text\":\"no\"}}\n"
-                             "{\"id\":9}\n"
-                             "{\"id\":9,\"members\":3}\n"
-                             "{\"a\":\"1\",\"b\\\"\":\"\"}\n"
-                             "{}\n");
+    line_is(kit_release(&c),
+            "{\"name\":\"n\",\"size\":0,\"etag\":\"e\"}\n"
+            "{\"prefix\":\"p/\"}\n"
+            "{\"name\":\"n\",\"size\":5,\"upload_id\":\"u\",\"parts\":2,\"job\":9}\n"
+            "{\"id\":3,\"state\":\"paused\"}\n"
+            "{\"id\":4,\"error\":{\"code\":\"not_found\",\"text\":\"no\"}}\n"
+            "{\"id\":9}\n"
+            "{\"id\":9,\"members\":3}\n"
+            "{\"a\":\"1\",\"b\\\"\":\"\"}\n"
+            "{}\n");
 }
 
 int main(void)

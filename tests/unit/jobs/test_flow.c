@@ -103,6 +103,61 @@ static void test_a_smaller_limit_of_the_configuration_holds_at_once(void **state
     assert_int_equal(f.limit, 10);
 }
 
+/* Sends whenever it may, for so long; every request fails. How many that were. */
+static unsigned fail_for(struct flow *f, uint64_t *now_ms, uint64_t for_ms, uint64_t hint_ms)
+{
+    struct flow_news down = {.failed = 1, .throttled = 1, .retry_after_ms = hint_ms};
+    unsigned n = 0;
+    for (uint64_t end = *now_ms + for_ms; *now_ms < end; (*now_ms)++)
+        if (flow_may_send(f, *now_ms, *now_ms * 0x9e3779b97f4a7c15u)) {
+            flow_heard(f, &down, *now_ms, MOST);
+            n++;
+        }
+    return n;
+}
+
+static void test_an_outage_costs_the_budget_and_some_looks(void **state)
+{
+    struct flow f;
+    uint64_t now = 100000;
+    (void)state;
+    flow_init(&f, MOST);
+    assert_false(flow_is_shut(&f));
+    unsigned n = fail_for(&f, &now, 60000, 0);
+    assert_true(flow_is_shut(&f));
+    if (n < 100 + 12 || n > 100 + 30)
+        fail_msg("%u requests in a minute", n);
+    assert_true(fail_for(&f, &now, 3600000, 0) < 1500);
+}
+
+static void test_a_host_that_says_when_is_left_alone_until_then(void **state)
+{
+    struct flow f;
+    uint64_t now = 100000;
+    (void)state;
+    flow_init(&f, MOST);
+    fail_for(&f, &now, 1000, 0);
+    fail_for(&f, &now, 5000, 30000); /* one look hears of it */
+    assert_true(fail_for(&f, &now, 24000, 30000) <= 1);
+}
+
+static void test_an_answer_opens_it_and_few_failures_do_not_shut_it(void **state)
+{
+    struct flow f;
+    uint64_t now = 100000;
+    struct flow_news fine = {.ok = 1}, down = {.failed = 1};
+    (void)state;
+    flow_init(&f, MOST);
+    fail_for(&f, &now, 10000, 0);
+    assert_true(flow_is_shut(&f));
+    flow_heard(&f, &fine, now, MOST);
+    assert_false(flow_is_shut(&f));
+    for (unsigned i = 0; i < 10000; i++) { /* one in seven */
+        flow_heard(&f, i % 7 ? &fine : &down, now, MOST);
+        assert_false(flow_is_shut(&f));
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -111,6 +166,9 @@ int main(void)
         cmocka_unit_test(test_throttled_answers_halve_it_once_a_second),
         cmocka_unit_test(test_other_failures_change_nothing),
         cmocka_unit_test(test_a_smaller_limit_of_the_configuration_holds_at_once),
+        cmocka_unit_test(test_an_outage_costs_the_budget_and_some_looks),
+        cmocka_unit_test(test_a_host_that_says_when_is_left_alone_until_then),
+        cmocka_unit_test(test_an_answer_opens_it_and_few_failures_do_not_shut_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

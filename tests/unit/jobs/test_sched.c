@@ -193,6 +193,30 @@ static void test_counts_hold_at_random(void **state)
     empty(&hall);
 }
 
+static void test_what_is_held_comes_back_in_its_order(void **state)
+{
+    (void)state;
+    struct sharer *a = sched_sharer_ref(&hall.s, 1, "a");
+    struct job *j, *held[4];
+    for (unsigned i = 0; i < 4; i++)
+        enter(&hall, a, MIB, 4, START_EXPRESS);
+    for (unsigned i = 0; i < 4; i++) {
+        held[i] = sched_take(&hall.s, START_EXPRESS);
+        sched_hold(&hall.s, held[i]);
+    }
+    assert_null(sched_take(&hall.s, START_EXPRESS));
+    sched_remove(&hall.s, held[1]); /* cancelled */
+    assert_int_equal(hall.s.n_held, 3);
+    struct job *later = enter(&hall, a, MIB, 4, START_EXPRESS);
+    while ((j = sched_take_held(&hall.s, 1)))
+        sched_add(&hall.s, j, START_EXPRESS, 1);
+    assert_ptr_equal(sched_take(&hall.s, START_EXPRESS), held[0]);
+    assert_ptr_equal(sched_take(&hall.s, START_EXPRESS), held[2]);
+    assert_ptr_equal(sched_take(&hall.s, START_EXPRESS), held[3]);
+    assert_ptr_equal(sched_take(&hall.s, START_EXPRESS), later);
+    empty(&hall);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -203,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_queues_are_apart),
         cmocka_unit_test(test_sharers_go_with_their_last_job),
         cmocka_unit_test(test_counts_hold_at_random),
+        cmocka_unit_test(test_what_is_held_comes_back_in_its_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

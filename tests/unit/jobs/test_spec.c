@@ -25,6 +25,8 @@ static struct ocp_job job_of(int kind, unsigned with)
         OCP_SET(&j, job, fd, 0);
     if (with & SPOOL)
         OCP_SET(&j, job, spool, true);
+    if (kind == OCP_ENUM_kind_abort)
+        OCP_SET(&j, job, upload_id, ocp_str("id"));
     return j;
 }
 
@@ -44,6 +46,8 @@ static const struct {
     {OCP_ENUM_kind_namespace, {0}, 0},
     {OCP_ENUM_kind_set, {0}, 1},
     {OCP_ENUM_kind_pull, {B | D, B | O | D}, 3},
+    {OCP_ENUM_kind_uploads, {B | F}, 0},
+    {OCP_ENUM_kind_abort, {B | O}, 1},
 };
 
 static int is_good(unsigned row, unsigned with)
@@ -140,6 +144,18 @@ static void test_a_nul_in_a_path(void **state)
     assert_int_equal(spec_check(&j, 0, &err), OCID_E_INVALID);
 }
 
+static void test_an_upload_is_named_by_an_abort_only(void **state)
+{
+    struct ocp_job abort_it = job_of(OCP_ENUM_kind_abort, B | O);
+    struct ocp_job head = job_of(OCP_ENUM_kind_head, B | O);
+    struct oc_err err;
+    (void)state;
+    abort_it.upload_id = (struct ocp_str){0};
+    assert_int_equal(spec_check(&abort_it, 0, &err), OCID_E_INVALID);
+    head.upload_id = ocp_str("id");
+    assert_int_equal(spec_check(&head, 0, &err), OCID_E_INVALID);
+}
+
 static void test_size(void **state)
 {
     struct oc_err err;
@@ -155,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_which_have_a_row),
         cmocka_unit_test(test_names_paths_and_options),
         cmocka_unit_test(test_a_nul_in_a_path),
+        cmocka_unit_test(test_an_upload_is_named_by_an_abort_only),
         cmocka_unit_test(test_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,7 @@ static void test_every_field_of_a_job_travels(void **state)
         &j.profile,
         &j.label,
         &j.key,
+        &j.upload_id,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         *strings[i] = "/";

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "store/damage.h"
 #include "tests/unit/store/kit.h"
 
 static void answers_come_in_order(void **state)
@@ -299,12 +300,27 @@ static void a_damaged_file_is_refused_and_kept(void **state)
     scribble(k, 0, junk, sizeof junk);
     assert_int_equal(kit_open(k, &err), OCID_E_IO);
     assert_non_null(strstr(err.text, "damaged"));
-    char path[128], head[20] = {0};
-    snprintf(path, sizeof path, "%s/queue.db", k->dir);
+    char path[PATH_MAX], head[20] = {0};
+    assert_int_equal(damage_find(k->dir, path, &err), 0);
     int fd = open(path, O_RDONLY);
     assert_int_equal(read(fd, head, 19), 19);
     close(fd);
     assert_string_equal(head, junk);
+    for (int i = 0; i < 2; i++) { /* and not only once: an empty queue would be a lie */
+        assert_int_equal(kit_open(k, &err), OCID_E_IO);
+        assert_non_null(strstr(err.text, "ocid --recover"));
+    }
+    assert_int_equal(unlink(path), 0);
+    kit_must_open(k);
+}
+
+static void an_empty_file_is_no_new_queue(void **state)
+{
+    struct kit *k = *state;
+    struct oc_err err;
+    scribble(k, 0, "", 0);
+    assert_int_equal(kit_open(k, &err), OCID_E_IO);
+    assert_non_null(strstr(err.text, "damaged"));
 }
 
 static void damage_is_looked_for_after_a_crash(void **state)
@@ -355,6 +371,7 @@ int main(void)
         T(identity_stays),
         T(close_drains),
         T(a_damaged_file_is_refused_and_kept),
+        T(an_empty_file_is_no_new_queue),
         T(a_directory_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,7 +112,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a listing: an object, a bucket, or (`prefix`) what many names have in common."""
+    """One line of a listing: an object, a bucket, an upload, or (`prefix`) what many names have in common."""
 
     name: str = ""
     prefix: str = ""
@@ -123,6 +123,9 @@ class Row:
     time_modified: str = ""
     storage_tier: str = ""
     archival_state: str = ""
+    upload_id: str = ""
+    parts: int | None = None  # of an upload; size is their sum
+    job: int = 0  # whose upload it is
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ ENUMS: dict[str, dict[str, str]] = {
         "namespace": "ask for the tenancy's namespace",
         "set": "a group of jobs that its client adds to and seals",
         "pull": "a set that lists a prefix and downloads each object below a directory",
+        "uploads": "list the unfinished multipart uploads of a bucket into a pipe",
+        "abort": "abort an unfinished multipart upload, unless a job of the daemon is at it",
     },
     "state": {
         "queued": "ready, has not been granted a slot yet",
@@ -195,6 +197,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("timeout_ms", "u64", False, 0, "", "fail when not done after this time; 0: never"),
         Field("below", "u64", False, 4096, "", "get: bytes of dest that must exist; directories after are made"),
         Field("version_id", "str", False, 128, "", "get, head, delete: this version of the object"),
+        Field("upload_id", "str", False, 511, "", "abort: the upload"),
     ),
     "outcome": (
         Field("error", "str", False, 32, "", "failed: name of the error"),
@@ -307,6 +310,9 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("time_modified", "str", False, 64, "", "RFC 3339"),
         Field("storage_tier", "str", False, 32, "", "storage tier"),
         Field("archival_state", "str", False, 32, "", "archival state"),
+        Field("upload_id", "str", False, 511, "", "uploads: its id; name is the object's"),
+        Field("parts", "u64", False, 0, "", "uploads: how many parts have arrived; size is their sum"),
+        Field("job", "u64", False, 0, "", "uploads: the job whose upload it is; absent: none of yours"),
         Field("end", "bool", False, 0, "", "the last row: nothing is missing before it"),
     ),
 }

@@ -197,6 +197,10 @@ class Client:
             job["compartment"] = compartment
         return self._rows(job)
 
+    def uploads(self, bucket: str, **options: Unpack[JobOptions]) -> Iterator[Row]:
+        """The unfinished multipart uploads of a bucket; `job` is set where one of yours is at it."""
+        return self._rows({"kind": "uploads", **_place(bucket, prefix=True), **_options(options)})
+
     def head(self, name: str, **options: Unpack[GetOptions]) -> Mapping[str, str]:
         """The headers of an object; NotFound if there is none."""
         return self._answer({"kind": "head", **_place(name), **_options(options)})
@@ -211,6 +215,11 @@ class Client:
 
     def delete(self, name: str, **options: Unpack[GetOptions]) -> Job:
         return self._one({"kind": "delete", **_place(name), **_options(options)})
+
+    def abort(self, name: str, upload_id: str, **options: Unpack[JobOptions]) -> Job:
+        """Aborts an unfinished upload; the job fails as `state` while another owns it."""
+        return self._one({"kind": "abort", **_place(name), "upload_id": upload_id,
+                          **_options(options)})
 
     def mkbucket(self, name: str, *, compartment: str = "", storage_tier: str = "",
                  **options: Unpack[JobOptions]) -> Job:
