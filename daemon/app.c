@@ -21,6 +21,7 @@
 #include "core/work.h"
 #include "jobs/room.h"
 #include "ocid/version.h"
+#include "proto/buf.h"
 #include "rpc/server.h"
 
 enum { FORCE_MS = 800 }; /* beyond the drain */
@@ -78,6 +79,33 @@ static struct engine_options engine_options_of(const struct config *c)
     };
 }
 
+/* ---- what ocid.conf says of profiles ---- */
+
+/* For vault_profiles(). */
+static char *profile_lines(const struct config *c)
+{
+    struct oc_buf b;
+    oc_buf_init(&b, 64 * 1024);
+    for (unsigned i = 0; i < c->n_profiles; i++) {
+        const struct config_profile *p = &c->profile[i];
+        const char *mode = p->auth == CONFIG_AUTH_AUTO ? "" : config_auth_word(p->auth);
+        const char *part[] = {p->name, "\t", mode, "\t", p->region, "\n"};
+        for (size_t k = 0; k < sizeof part / sizeof *part; k++)
+            oc_buf_add(&b, part[k], strlen(part[k]));
+    }
+    char *lines = b.len ? oc_strndup(b.data, b.len) : oc_strdup("");
+    oc_buf_fini(&b);
+    return lines;
+}
+
+static int has_resource(const struct config *c)
+{
+    for (unsigned i = 0; i < c->n_profiles; i++)
+        if (c->profile[i].auth == CONFIG_AUTH_RESOURCE_PRINCIPAL)
+            return 1;
+    return 0;
+}
+
 /* ---- reload: all or nothing ---- */
 
 static void tell_reloaded(struct app *a, const struct oc_err *err)
@@ -122,6 +150,8 @@ static void on_config_read(struct work *w)
     engine_configure(a->room.engine, &e);
     room_configured(&a->room, a->config);
     config_unref(old);
+    oc_auto_mem char *lines = profile_lines(a->config);
+    vault_profiles(a->room.vault, lines);
     vault_reload(a->room.vault, on_keys_read, a);
 }
 
@@ -255,7 +285,10 @@ static int open_vault(struct app *a, struct oc_err *err)
         snprintf(identity, sizeof identity, "%s", at.host);
         hosts[n++] = identity;
     }
+    oc_auto_mem char *lines = profile_lines(c);
     struct vault_options v = {.config = c->credentials_config_file,
+                              .profiles = lines,
+                              .resources = has_resource(c),
                               .hosts = hosts,
                               .n_hosts = n,
                               .on_dead = on_signer_dead,

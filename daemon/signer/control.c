@@ -87,23 +87,22 @@ static void on_facts(struct control *k, const struct request *r)
     const struct cred *c = creds_find(k->creds, r->part[0].s, r->part[0].n, &err);
     struct wire_head head = {.verb = WIRE_FACTS, .tag = r->head.tag};
     struct wire_part part[WIRE_PARTS] = {0};
-    char kind;
     if (!c) {
         head.code = err.code;
         head.number = WIRE_KEY_ABSENT;
         part[WIRE_F_TEXT] = part_of(err.text);
     } else {
-        kind = (char)c->kind;
+        int over = c->key && creds_over(k->creds, c, time(NULL), &err);
         head.code = c->code;
-        head.number = c->state;
+        head.number = over ? WIRE_KEY_OVER : c->state;
         part[WIRE_F_KEY_ID] = part_of(c->key_id);
         part[WIRE_F_TENANCY] = part_of(c->tenancy);
         part[WIRE_F_USER] = part_of(c->user);
         part[WIRE_F_REGION] = part_of(c->hosts.region);
         part[WIRE_F_FINGERPRINT] = part_of(c->fingerprint);
-        part[WIRE_F_KIND] = (struct wire_part){&kind, 1};
+        part[WIRE_F_MODE] = part_of(c->mode->name);
         part[WIRE_F_TOKEN_FILE] = part_of(c->token_file);
-        part[WIRE_F_KEY_TEXT] = part_of(c->key_text);
+        part[WIRE_F_KEY_TEXT] = part_of(over ? err.text : c->key_text);
         part[WIRE_F_NOTES] = part_of(c->notes);
         part[WIRE_F_TEXT] = part_of(c->text);
     }
@@ -196,13 +195,21 @@ static void on_unlock(struct control *k, struct request *r)
 
 /* --- requests --- */
 
+/* Bytes that the first part may have. */
+static size_t longest(uint32_t verb)
+{
+    return verb == WIRE_OFFSET   ? WIRE_HOST_MAX
+           : verb == WIRE_RELOAD ? WIRE_STRING_MAX
+                                 : WIRE_PROFILE_MAX;
+}
+
 static void on_request(struct control *k, struct request *r)
 {
     char text[CREDS_TEXT_SIZE] = "";
     struct oc_err err;
     const struct wire_part *name = &r->part[0];
     int rc = 0;
-    if (name->n > (r->head.verb == WIRE_OFFSET ? WIRE_HOST_MAX : WIRE_PROFILE_MAX)) {
+    if (name->n > longest(r->head.verb)) {
         reply(k, r->head.verb, r->head.tag, OCID_E_INVALID, "the name is too long");
         return;
     }
@@ -217,7 +224,9 @@ static void on_request(struct control *k, struct request *r)
         rc = creds_lock(k->creds, name->s, name->n, text, &err);
         break;
     case WIRE_RELOAD:
-        rc = creds_read(k->creds, text, &err);
+        rc = creds_set(k->creds, name->s, name->n, &err);
+        if (!rc)
+            rc = creds_read(k->creds, text, &err);
         break;
     case WIRE_OFFSET:
         creds_offset(k->creds, name->s, name->n, r->head.number);
@@ -290,11 +299,15 @@ static int on_clock(struct control *k)
 {
     uint64_t now = now_ms();
     int wait_ms = -1;
-    if (creds_expire(k->creds, now))
+    int changed = creds_expire(k->creds, now) + creds_renew(k->creds, time(NULL));
+    if (changed)
         reply(k, WIRE_CHANGED, 0, 0, "");
     uint64_t due = creds_next_due(k->creds);
     if (due)
         wait_ms = until(due, now, wait_ms);
+    int64_t renew_s = creds_renew_in(k->creds, time(NULL));
+    if (renew_s >= 0)
+        wait_ms = until(now + 1000 * (uint64_t)renew_s, now, wait_ms);
     for (int i = 0; i < PENDING; i++) {
         struct pending *p = &k->pending[i];
         if (p->fd >= 0 && p->deadline_ms <= now)

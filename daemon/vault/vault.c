@@ -22,7 +22,7 @@
 #include "proto/text.h"
 #include "vault/spawn.h"
 
-enum { CALLS_MAX = 256, KILL_AFTER_MS = 2000, FACT_TEXTS = 8 };
+enum { CALLS_MAX = 256, KILL_AFTER_MS = 2000, FACT_TEXTS = 9 };
 
 /* One question under way. */
 struct call {
@@ -72,7 +72,8 @@ struct vault {
     struct queue out, sent, due;
     unsigned n_calls;
     uint64_t last_tag;
-    struct profile *profiles;
+    struct profile *known;
+    char *profiles; /* of ocid.conf */
 
     void (*on_dead)(void *arg, const struct oc_err *err);
     void (*on_change)(void *arg);
@@ -125,7 +126,7 @@ static void profile_clear(struct profile *p)
 
 static void profile_free(struct vault *v, struct profile *p)
 {
-    HASH_DEL(v->profiles, p);
+    HASH_DEL(v->known, p);
     profile_clear(p);
     free(p);
 }
@@ -133,7 +134,7 @@ static void profile_free(struct vault *v, struct profile *p)
 static struct profile *profile_find(const struct vault *v, const char *name)
 {
     struct profile *p;
-    HASH_FIND_STR(v->profiles, name, p);
+    HASH_FIND_STR(v->known, name, p);
     return p;
 }
 
@@ -142,7 +143,7 @@ static struct profile *profile_make(struct vault *v, const char *name)
     struct profile *p = OC_NEW(struct profile);
     oc_text_join(p->facts.profile, sizeof p->facts.profile, name, "", "");
     p->waiters_tail = &p->waiters;
-    HASH_ADD_STR(v->profiles, facts.profile, p);
+    HASH_ADD_STR(v->known, facts.profile, p);
     return p;
 }
 
@@ -150,7 +151,7 @@ static struct profile *profile_make(struct vault *v, const char *name)
 static void facts_forget(struct vault *v)
 {
     struct profile *p, *next;
-    HASH_ITER (hh, v->profiles, p, next) {
+    HASH_ITER (hh, v->known, p, next) {
         profile_clear(p);
         if (!p->asked)
             profile_free(v, p);
@@ -163,11 +164,11 @@ static void facts_fill(struct profile *p, const struct wire_head *head,
                        const struct wire_part *part)
 {
     struct vault_facts *f = &p->facts;
-    char **text[FACT_TEXTS] = {&f->key_id,      &f->tenancy,    &f->user,     &f->region,
-                               &f->fingerprint, &f->token_file, &f->key_text, &f->notes};
+    char **text[FACT_TEXTS] = {&f->key_id,     &f->tenancy,  &f->user,  &f->region, &f->fingerprint,
+                               &f->token_file, &f->key_text, &f->notes, &f->mode};
     static const int of[FACT_TEXTS] = {WIRE_F_KEY_ID,   WIRE_F_TENANCY,     WIRE_F_USER,
                                        WIRE_F_REGION,   WIRE_F_FINGERPRINT, WIRE_F_TOKEN_FILE,
-                                       WIRE_F_KEY_TEXT, WIRE_F_NOTES};
+                                       WIRE_F_KEY_TEXT, WIRE_F_NOTES,       WIRE_F_MODE};
     size_t size = FACT_TEXTS, at = 0;
     for (int i = 0; i < FACT_TEXTS; i++)
         size += part[of[i]].n;
@@ -178,7 +179,6 @@ static void facts_fill(struct profile *p, const struct wire_head *head,
         memcpy(p->texts + at, part[of[i]].s, part[of[i]].n);
         at += part[of[i]].n + 1;
     }
-    f->kind = part[WIRE_F_KIND].n ? (enum wire_kind)part[WIRE_F_KIND].s[0] : WIRE_KIND_API_KEY;
     f->key = (enum wire_key)head->number;
     oc_err_clear(&f->err);
     if (head->code)
@@ -449,8 +449,9 @@ static void vault_gone(void *owner)
     oc_fail(&err, OCID_E_STOPPING, 0, "ocid is stopping");
     fail_all(v, &err);
     struct profile *p, *next;
-    HASH_ITER (hh, v->profiles, p, next)
+    HASH_ITER (hh, v->known, p, next)
         profile_free(v, p);
+    free(v->profiles);
     free(v);
 }
 
@@ -462,6 +463,7 @@ static struct vault *vault_new(uv_loop_t *loop, const struct vault_options *o)
     v->on_dead = o->on_dead;
     v->on_change = o->on_change;
     v->arg = o->arg;
+    v->profiles = oc_strdup(o->profiles ? o->profiles : "");
     queue_init(&v->out);
     queue_init(&v->sent);
     queue_init(&v->due);
@@ -567,9 +569,15 @@ void vault_lock(struct vault *v, const char *profile, vault_done_cb cb, void *ar
     call_send(v, call_new(v, WIRE_LOCK, profile, 0, cb, arg));
 }
 
+void vault_profiles(struct vault *v, const char *lines)
+{
+    free(v->profiles);
+    v->profiles = oc_strdup(lines);
+}
+
 void vault_reload(struct vault *v, vault_done_cb cb, void *arg)
 {
-    call_send(v, call_new(v, WIRE_RELOAD, "", 0, cb, arg));
+    call_send(v, call_new(v, WIRE_RELOAD, v->profiles, 0, cb, arg));
 }
 
 void vault_offset(struct vault *v, const char *host, int64_t seconds)

@@ -26,7 +26,9 @@ struct vault_options {
     const char *region;  /* of profiles that name none; NULL: none */
     const char *const *hosts; /* allowed beyond those of a profile's region ("127.0.0.1:8080") */
     size_t n_hosts;
-    unsigned threads; /* 0: as many as cores */
+    const char *profiles; /* what ocid.conf says of them, see vault_profiles(); NULL: nothing */
+    int resources;        /* hand the variables of resource principals on, and forget them here */
+    unsigned threads;     /* 0: as many as cores */
 
     /* The signer has ended by itself; all that was asked has been answered with an error. Once. */
     void (*on_dead)(void *arg, const struct oc_err *err);
@@ -38,8 +40,8 @@ struct vault_options {
 /* What is no secret of a profile. */
 struct vault_facts {
     char profile[WIRE_PROFILE_MAX + 1];
-    enum wire_kind kind;
-    char *key_id; /* "" for a session: "ST$" and its token are the caller's to put together */
+    char *mode;   /* how it proves who it is: "api_key", "session", … */
+    char *key_id; /* "" for who signs by a token */
     char *tenancy, *user, *region, *fingerprint;
     char *token_file;  /* path of the security or delegation token; "" */
     enum wire_key key; /* of the moment */
@@ -85,6 +87,9 @@ void vault_unlock(struct vault *v, const char *profile, int fd, uint64_t ttl_ms,
 /* Wipes the key of one profile ("": of all) until the next unlock. */
 void vault_lock(struct vault *v, const char *profile, vault_done_cb cb, void *arg);
 
+/* What ocid.conf says of profiles from the next reload on: a line each, "NAME\tMODE\tREGION\n". */
+void vault_profiles(struct vault *v, const char *lines);
+
 /* Reads configuration and keys again; what is bad now keeps its old credential, and text says so.
  * OCID_E_CONFIG: the file cannot be read at all, everything stays as it was. */
 void vault_reload(struct vault *v, vault_done_cb cb, void *arg);
@@ -102,12 +107,14 @@ struct vault_ask {
     void *arg;
 
     /* Valid during the callback only. code 0, or the error whose sentence is in *err:
-     * OCID_E_LOCKED, _KEY, _AUTH (fingerprint), _CONFIG (profile), _DENIED (host), _INVALID
-     * (string), _UNAVAILABLE (stale date: build the string anew), _STOPPING (signer is gone). */
+     * OCID_E_LOCKED, _KEY, _LOGIN (token), _AUTH (fingerprint), _CONFIG (profile), _DENIED (host),
+     * _INVALID (string), _UNAVAILABLE (stale date: build the string anew), _STOPPING (signer is
+     * gone). */
     int code;
     const struct oc_err *err;
-    const char *key_id;    /* "" for a session: the caller has the token */
+    const char *key_id;    /* may hold a token: a copy is to be wiped after use */
     const char *signature; /* base64; both end with NUL */
+    int64_t good_s;        /* seconds until the token's end; 0: no limit */
 
     /* The link's own. */
     struct vault_link *link; /* NULL: not under way */

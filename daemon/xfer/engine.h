@@ -61,8 +61,6 @@ struct xfer_request {
     unsigned sums;         /* XFER_CRC32C | XFER_MD5: over the body sent, or received */
     int sum_first;         /* BODY_FILE: CRC32C before sending, and put it into the headers */
     int ranged;            /* refuse before its first byte whatever is not 206 (or 416) */
-    const char *key_id;    /* of a session: "ST$" and its token; NULL: the signer knows it.
-                              Borrowed till on_done */
     const char *obo_token; /* delegation token, or NULL; borrowed till on_done */
     void *owner;
 

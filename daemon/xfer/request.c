@@ -133,8 +133,8 @@ static void job_spare(struct xfer_job *j)
         xfer_job_free(j);
         return;
     }
-    if (j->r->key_id || j->r->obo_token)
-        oc_buf_fini(&j->authorization);
+    if (j->authorization.len)
+        explicit_bzero(j->authorization.data, j->authorization.len); /* may hold a token */
     if (j->small_room > KEEP_BYTES) {
         free(j->small);
         j->small = NULL;
@@ -260,6 +260,13 @@ static int write_authorization(struct xfer_job *j, const char *key_id, const cha
     return code ? code : oc_buf_add(&j->authorization, "", 1);
 }
 
+/* A signature is good for as long as its token, whose last second is not used up. */
+static uint64_t good_for(const struct vault_ask *ask)
+{
+    uint64_t ms = ask->good_s > 0 ? 1000 * (uint64_t)(ask->good_s - 1) : SIGNED_FOR_MS;
+    return ms > SIGNED_FOR_MS ? SIGNED_FOR_MS : ms < SIGNED_LEAST_MS ? SIGNED_LEAST_MS : ms;
+}
+
 static void on_signed(struct vault_ask *ask)
 {
     struct xfer_job *j = OC_OWNER(ask, struct xfer_job, ask);
@@ -269,12 +276,10 @@ static void on_signed(struct vault_ask *ask)
         job_sign(j); /* the date has become stale on the way */
         return;
     }
-    const char *key_id = ask->key_id && *ask->key_id ? ask->key_id : r->key_id;
+    j->good_ms = good_for(ask);
     if (ask->code)
         r->err = *ask->err;
-    else if (!key_id)
-        oc_fail(&r->err, OCID_E_LOGIN, 0, "the session of profile '%s' has no token", r->profile);
-    else if (write_authorization(j, key_id, ask->signature))
+    else if (write_authorization(j, ask->key_id, ask->signature))
         job_fail(j, OCID_E_TOO_LARGE, 0, "the authorization of %s is too long", job_what(j));
     if (r->err.code)
         job_settle(j);
@@ -732,7 +737,7 @@ void job_launch(struct xfer_job *j)
 {
     struct xfer_request *r = j->r;
     struct engine *e = j->e;
-    if (r->profile && engine_now_ms(e) - j->signed_ms > SIGNED_FOR_MS) {
+    if (r->profile && engine_now_ms(e) - j->signed_ms > j->good_ms) {
         job_sign(j);
         return;
     }

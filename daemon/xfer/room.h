@@ -24,11 +24,12 @@
 #include "xfer/engine.h"
 
 enum {
-    SMALL_BODY = 64 * 1024,       /* read whole before it is sent */
-    BIG_BODY = 1024 * 1024,       /* worth large buffers of libcurl's */
-    IO_BYTES = 512 * 1024,        /* one read or write through the pool */
-    SUM_BYTES = 1024 * 1024,      /* one step of summing a file before it is sent */
-    SIGNED_FOR_MS = 2 * 60 * 1000 /* who waited longer for a connection is signed again */
+    SMALL_BODY = 64 * 1024,        /* read whole before it is sent */
+    BIG_BODY = 1024 * 1024,        /* worth large buffers of libcurl's */
+    IO_BYTES = 512 * 1024,         /* one read or write through the pool */
+    SUM_BYTES = 1024 * 1024,       /* one step of summing a file before it is sent */
+    SIGNED_FOR_MS = 2 * 60 * 1000, /* who waited longer for a connection is signed again */
+    SIGNED_LEAST_MS = 100          /* who was signed just now is sent, however old the token */
 };
 
 /* One letter to the transfer thread that is not a request. */
@@ -154,7 +155,7 @@ struct xfer_job {
     size_t n_lines, n_lines_max;
     char date[48], request_id[64], sum[40];
     char host[WIRE_HOST_MAX + 16];
-    uint64_t signed_ms;
+    uint64_t signed_ms, good_ms; /* when, and how long it may be sent after that */
     int n_signed;
 
     /* in libcurl */

@@ -128,6 +128,7 @@ def authenticate(store, call):
                               body_exempt=call.op in STREAMED)
     call.auth = "signature"
     call.claims = keys.who
+    call.entry.token = keys.who and keys.who["jti"]
     key_id = auth.parse_authorization(call.headers["authorization"][0])["keyId"].split("/")
     call.user = (keys.who["sub"] if keys.who else key_id[1] if len(key_id) == 3
                  else key_id[0][:40])

@@ -29,7 +29,7 @@ struct world {
     struct oc_err err; /* of the last answer */
     char text[512];
     struct vault_facts facts; /* without its texts */
-    char key_text[512], key_id[512], notes[1024];
+    char key_text[512], key_id[512], notes[1024], mode[32];
 };
 
 static void on_dead(void *arg, const struct oc_err *err)
@@ -62,6 +62,7 @@ static void on_facts(void *arg, const struct vault_facts *facts, const struct oc
     w->facts = *facts;
     snprintf(w->key_text, sizeof w->key_text, "%s", facts->key_text);
     snprintf(w->key_id, sizeof w->key_id, "%s", facts->key_id);
+    snprintf(w->mode, sizeof w->mode, "%s", facts->mode);
     snprintf(w->notes, sizeof w->notes, "%s", facts->notes);
 }
 
@@ -252,7 +253,7 @@ static void test_facts(void **state)
     facts(w, "a"); /* known: the answer still comes in a later turn */
 
     facts(w, "s");
-    assert_int_equal(w->facts.kind, WIRE_KIND_SESSION);
+    assert_string_equal(w->mode, "session");
     known = vault_facts_known(w->vault, "s");
     assert_int_equal(known->token_file[0], '/');
     assert_string_equal(known->key_id, "");
