@@ -19,6 +19,7 @@
 #include "core/mem.h"
 #include "core/paths.h"
 #include "core/work.h"
+#include "jobs/fetch.h"
 #include "jobs/room.h"
 #include "ocid/version.h"
 #include "proto/buf.h"
@@ -254,6 +255,12 @@ static void on_keys_changed(void *arg)
         room_keys_changed(&a->room);
 }
 
+static void on_fetch(void *arg, const struct vault_fetch *f)
+{
+    struct app *a = arg;
+    room_fetch(&a->room, f);
+}
+
 /* ---- the start ---- */
 
 static int open_spool(struct app *a, struct oc_err *err)
@@ -267,23 +274,26 @@ static int open_spool(struct app *a, struct oc_err *err)
 static int open_vault(struct app *a, struct oc_err *err)
 {
     const struct config *c = a->config;
-    struct oci_place place = {.override = c->network_endpoint};
-    struct oci_endpoint at;
-    const char *hosts[2];
+    const struct {
+        enum oci_service service;
+        const char *override;
+    } given[] = {{OCI_OBJECT_STORAGE, c->network_endpoint},
+                 {OCI_IDENTITY, c->network_identity_endpoint},
+                 {OCI_AUTH, c->network_auth_endpoint}};
+    enum { N_GIVEN = sizeof given / sizeof *given };
+    char host[N_GIVEN][OCI_HOST_SIZE];
+    const char *hosts[N_GIVEN];
     size_t n = 0;
-    char storage[OCI_HOST_SIZE], identity[OCI_HOST_SIZE];
-    if (*c->network_endpoint) {
-        if (oci_endpoint_make(OCI_OBJECT_STORAGE, &place, &at, err))
+    for (int i = 0; i < N_GIVEN; i++) {
+        struct oci_place place = {.override = given[i].override};
+        struct oci_endpoint at;
+        if (!*given[i].override)
+            continue;
+        if (oci_endpoint_make(given[i].service, &place, &at, err))
             return err->code;
-        snprintf(storage, sizeof storage, "%s", at.host);
-        hosts[n++] = storage;
-    }
-    if (*c->network_identity_endpoint) {
-        place.override = c->network_identity_endpoint;
-        if (oci_endpoint_make(OCI_IDENTITY, &place, &at, err))
-            return err->code;
-        snprintf(identity, sizeof identity, "%s", at.host);
-        hosts[n++] = identity;
+        memcpy(host[n], at.host, sizeof host[n]);
+        hosts[n] = host[n];
+        n++;
     }
     oc_auto_mem char *lines = profile_lines(c);
     struct vault_options v = {.config = c->credentials_config_file,
@@ -293,6 +303,7 @@ static int open_vault(struct app *a, struct oc_err *err)
                               .n_hosts = n,
                               .on_dead = on_signer_dead,
                               .on_change = on_keys_changed,
+                              .on_fetch = on_fetch,
                               .arg = a};
     a->room.vault = vault_open(a->room.uv, &v, err);
     return a->room.vault ? 0 : err->code;

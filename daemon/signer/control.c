@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * control.c - answers the control socket: facts, unlock, lock, reload, offset.
+ * control.c - answers the control socket: facts, unlock, lock, reload, offset, refused.
  *
  * The signer's main thread, and the only one that changes credentials. A pass phrase comes down a
  * pipe that a person may be typing into: up to PENDING of them are polled beside the socket, into
- * memory for secrets, and nothing waits for them. Time limits of unlocks are kept here too.
+ * memory for secrets, and nothing waits for them. Time limits of unlocks are kept here too. While a
+ * token is being fetched, whoever asks about its profile is answered when that is over.
  */
 #include "signer/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,9 +21,10 @@
 #include <unistd.h>
 
 #include "proto/text.h"
+#include "signer/renew.h"
 #include "signer/secret.h"
 
-enum { PENDING = 8, TYPING_MS = 5 * 60 * 1000, FDS_MAX = 16 };
+enum { PENDING = 8, TYPING_MS = 5 * 60 * 1000, FDS_MAX = 16, LATE = 256 };
 
 /* An unlock whose pass phrase is still coming. */
 struct pending {
@@ -32,10 +36,19 @@ struct pending {
     char *pass; /* WIRE_PASS_MAX + 1 bytes */
 };
 
+/* A question that is answered when the renewal of the profile is over. */
+struct late {
+    enum wire_verb verb; /* 0: free */
+    uint64_t tag;
+    char profile[WIRE_PROFILE_MAX + 1];
+};
+
 struct control {
     struct creds *creds;
+    struct renewals *renewals;
     int fd;
     struct pending pending[PENDING];
+    struct late late[LATE];
 };
 
 struct request {
@@ -81,11 +94,11 @@ static void reply_rc(struct control *k, enum wire_verb verb, uint64_t tag, int r
     reply(k, verb, tag, rc, rc ? err->text : text);
 }
 
-static void on_facts(struct control *k, const struct request *r)
+static void reply_facts(struct control *k, uint64_t tag, const char *profile, size_t n)
 {
     struct oc_err err;
-    const struct cred *c = creds_find(k->creds, r->part[0].s, r->part[0].n, &err);
-    struct wire_head head = {.verb = WIRE_FACTS, .tag = r->head.tag};
+    const struct cred *c = creds_find(k->creds, profile, n, &err);
+    struct wire_head head = {.verb = WIRE_FACTS, .tag = tag};
     struct wire_part part[WIRE_PARTS] = {0};
     if (!c) {
         head.code = err.code;
@@ -93,7 +106,8 @@ static void on_facts(struct control *k, const struct request *r)
         part[WIRE_F_TEXT] = part_of(err.text);
     } else {
         int over = c->key && creds_over(k->creds, c, time(NULL), &err);
-        head.code = c->code;
+        int untried = !c->code && !c->key && c->mode->step && c->state != WIRE_KEY_LOCKED;
+        head.code = untried ? c->key_code : c->code;
         head.number = over ? WIRE_KEY_OVER : c->state;
         part[WIRE_F_KEY_ID] = part_of(c->key_id);
         part[WIRE_F_TENANCY] = part_of(c->tenancy);
@@ -104,9 +118,90 @@ static void on_facts(struct control *k, const struct request *r)
         part[WIRE_F_TOKEN_FILE] = part_of(c->token_file);
         part[WIRE_F_KEY_TEXT] = part_of(over ? err.text : c->key_text);
         part[WIRE_F_NOTES] = part_of(c->notes);
-        part[WIRE_F_TEXT] = part_of(c->text);
+        part[WIRE_F_TEXT] = part_of(untried ? c->key_text : c->text);
     }
     send_packet(k, &head, part, WIRE_PARTS);
+}
+
+/* --- renewals --- */
+
+static int answer_late(struct control *k, const struct request *r)
+{
+    for (int i = 0; i < LATE; i++) {
+        struct late *l = &k->late[i];
+        if (l->verb)
+            continue;
+        *l = (struct late){.verb = (enum wire_verb)r->head.verb, .tag = r->head.tag};
+        memcpy(l->profile, r->part[0].s, r->part[0].n);
+        return 1;
+    }
+    return 0; /* it hears what there is now */
+}
+
+static void on_over(void *arg, const char *profile, int changed)
+{
+    struct control *k = arg;
+    for (int i = 0; i < LATE; i++) {
+        struct late *l = &k->late[i];
+        if (!l->verb || strcmp(l->profile, profile))
+            continue;
+        enum wire_verb verb = l->verb;
+        l->verb = 0;
+        if (verb == WIRE_FACTS)
+            reply_facts(k, l->tag, profile, strlen(profile));
+        else
+            reply(k, verb, l->tag, 0, "");
+    }
+    if (changed)
+        reply(k, WIRE_CHANGED, 0, 0, "");
+}
+
+static void on_fetch(void *arg, uint64_t tag, const char *profile, const struct mode_ask *ask)
+{
+    struct control *k = arg;
+    struct wire_head head = {.verb = WIRE_FETCH, .tag = tag, .number = ask->kind};
+    struct wire_part part[] = {
+        [WIRE_FETCH_PROFILE] = part_of(profile),
+        [WIRE_FETCH_TARGET] = part_of(ask->target),
+        [WIRE_FETCH_REGION] = part_of(ask->region ? ask->region : ""),
+        [WIRE_FETCH_BODY] = part_of(ask->body ? ask->body : ""),
+    };
+    send_packet(k, &head, part, 4);
+}
+
+static void on_fetched(struct control *k, const struct request *r)
+{
+    char number[24];
+    struct mode_answer a = {.code = r->head.code,
+                            .status = (int)r->head.number,
+                            .text = r->part[0].s,
+                            .n = r->part[0].n};
+    snprintf(number, sizeof number, "%.*s", (int)(r->part[1].n < 24 ? r->part[1].n : 0),
+             r->part[1].s);
+    reply(k, WIRE_FETCHED, r->head.tag, 0, "");
+    renewals_answer(k->renewals, strtoull(number, NULL, 10), &a, time(NULL));
+}
+
+/* A profile without a token may get one now. */
+static void on_facts(struct control *k, const struct request *r)
+{
+    struct oc_err err;
+    const struct cred *c = creds_find(k->creds, r->part[0].s, r->part[0].n, &err);
+    if (c && !c->key && renewals_want(k->renewals, r->part[0].s, r->part[0].n, time(NULL)) &&
+        answer_late(k, r))
+        return;
+    reply_facts(k, r->head.tag, r->part[0].s, r->part[0].n);
+}
+
+static void on_refused(struct control *k, const struct request *r)
+{
+    char text[CREDS_TEXT_SIZE];
+    struct oc_err err;
+    int rc = creds_read(k->creds, text, &err);
+    if (!rc && renewals_want(k->renewals, r->part[0].s, r->part[0].n, time(NULL)) &&
+        answer_late(k, r))
+        return;
+    reply_rc(k, WIRE_REFUSED, r->head.tag, rc, text, &err);
 }
 
 /* --- unlock --- */
@@ -198,9 +293,9 @@ static void on_unlock(struct control *k, struct request *r)
 /* Bytes that the first part may have. */
 static size_t longest(uint32_t verb)
 {
-    return verb == WIRE_OFFSET   ? WIRE_HOST_MAX
-           : verb == WIRE_RELOAD ? WIRE_STRING_MAX
-                                 : WIRE_PROFILE_MAX;
+    return verb == WIRE_OFFSET                           ? WIRE_HOST_MAX
+           : verb == WIRE_RELOAD || verb == WIRE_FETCHED ? WIRE_STRING_MAX
+                                                         : WIRE_PROFILE_MAX;
 }
 
 static void on_request(struct control *k, struct request *r)
@@ -219,6 +314,12 @@ static void on_request(struct control *k, struct request *r)
         return;
     case WIRE_UNLOCK:
         on_unlock(k, r);
+        return;
+    case WIRE_REFUSED:
+        on_refused(k, r);
+        return;
+    case WIRE_FETCHED:
+        on_fetched(k, r);
         return;
     case WIRE_LOCK:
         rc = creds_lock(k->creds, name->s, name->n, text, &err);
@@ -283,6 +384,8 @@ static int receive(struct control *k)
         on_request(k, &r);
     if (r.fd >= 0)
         close(r.fd);
+    if (r.head.verb == WIRE_FETCHED)
+        explicit_bzero(bytes, (size_t)n); /* the key of an instance, a token */
     return 1;
 }
 
@@ -302,6 +405,7 @@ static int on_clock(struct control *k)
     int changed = creds_expire(k->creds, now) + creds_renew(k->creds, time(NULL));
     if (changed)
         reply(k, WIRE_CHANGED, 0, 0, "");
+    renewals_due(k->renewals, time(NULL));
     uint64_t due = creds_next_due(k->creds);
     if (due)
         wait_ms = until(due, now, wait_ms);
@@ -320,7 +424,10 @@ static int on_clock(struct control *k)
 
 void control_run(struct creds *c, int control_fd)
 {
-    struct control k = {.creds = c, .fd = control_fd};
+    static struct control k;
+    k = (struct control){.creds = c, .fd = control_fd};
+    struct renewals_hooks hooks = {.fetch = on_fetch, .over = on_over, .arg = &k};
+    k.renewals = renewals_new(c, &hooks);
     for (int i = 0; i < PENDING; i++)
         k.pending[i].fd = -1;
     for (int alive = 1; alive;) {
@@ -339,4 +446,5 @@ void control_run(struct creds *c, int control_fd)
     for (int i = 0; i < PENDING; i++)
         if (k.pending[i].fd >= 0)
             pending_end(&k.pending[i]);
+    renewals_free(k.renewals);
 }

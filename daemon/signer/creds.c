@@ -49,6 +49,7 @@ static void cred_free(struct cred *c)
     if (!c)
         return;
     key_unref(c->key);
+    key_unref(c->lent_key);
     token_fini(&c->token);
     free(c);
 }
@@ -67,6 +68,8 @@ static struct cred *cred_copy(const struct cred *from)
     *c = *from;
     if (c->key)
         key_ref(c->key);
+    if (c->lent_key)
+        key_ref(c->lent_key);
     token_copy(&c->token, &from->token);
     return c;
 }
@@ -155,6 +158,25 @@ static struct cred *find(struct cred *const *cred, size_t n, const char *name, s
     return NULL;
 }
 
+static int same_token(const struct cred *a, const struct cred *b)
+{
+    return a->token.text && b->token.text ? !strcmp(a->token.text, b->token.text)
+                                          : a->token.text == b->token.text;
+}
+
+/* How far its renewal has come. */
+static void carry(struct cred *fresh, const struct cred *old)
+{
+    fresh->renew_at = old->renew_at;
+    fresh->n_failed = old->n_failed;
+    fresh->tried_at = old->tried_at;
+    fresh->over = old->over;
+    memcpy(fresh->why, old->why, sizeof fresh->why);
+    memcpy(fresh->lent_id, old->lent_id, sizeof fresh->lent_id);
+    if (old->lent_key)
+        fresh->lent_key = key_ref(old->lent_key);
+}
+
 /* A key that was opened stays so while it is the same one. */
 static void keep_open(struct cred *fresh, const struct cred *old)
 {
@@ -176,6 +198,8 @@ static void give_key(struct cred *fresh, const struct cred *old, const struct pr
         return;
     }
     fresh->mode->load(fresh, old, pass->s, pass->n);
+    if (old && same_token(fresh, old))
+        carry(fresh, old);
     if (old)
         keep_open(fresh, old);
 }
@@ -441,8 +465,8 @@ void creds_offset(struct creds *c, const char *host, size_t n, int64_t seconds)
 int64_t creds_ahead(struct creds *c, const char *host, size_t n)
 {
     pthread_rwlock_rdlock(&c->lock);
-    const struct offset *o = find_offset(c, host, n);
-    int64_t seconds = o ? o->seconds : 0;
+    const struct offset *o = n ? find_offset(c, host, n) : NULL;
+    int64_t seconds = o ? o->seconds : n ? 0 : c->ahead_s;
     pthread_rwlock_unlock(&c->lock);
     return seconds;
 }
@@ -453,9 +477,9 @@ int creds_over(const struct creds *c, const struct cred *cred, int64_t now, stru
 {
     if (!cred->token.text || !token_expired(&cred->token, now + c->ahead_s))
         return 0;
+    const char *more = cred->why[0] ? cred->why : cred->mode->mend ? cred->mode->mend : "";
     return oc_fail(err, OCID_E_LOGIN, 0, "the token of profile '%.100s' has expired%s%s",
-                   cred->name, cred->mode->mend ? "; " : "",
-                   cred->mode->mend ? cred->mode->mend : "");
+                   cred->name, more[0] ? "; " : "", more);
 }
 
 static int64_t next_look(const struct cred *cred, int64_t now)
@@ -486,9 +510,86 @@ int creds_renew(struct creds *c, int64_t now)
     int changed = 0;
     now += c->ahead_s;
     for (size_t i = 0; i < c->n; i++)
-        if (c->cred[i]->renew_at && c->cred[i]->renew_at <= now)
+        if (!c->cred[i]->mode->step && creds_due(c, c->cred[i], now - c->ahead_s))
             changed |= renew_one(c, c->cred[i], now);
     return changed;
+}
+
+const struct cred *creds_at(const struct creds *c, size_t i)
+{
+    return i < c->n ? c->cred[i] : NULL;
+}
+
+int creds_due(const struct creds *c, const struct cred *cred, int64_t now)
+{
+    return cred->renew_at && cred->renew_at <= now + c->ahead_s;
+}
+
+void creds_put_off(struct creds *c, const struct cred *cred, int64_t until)
+{
+    struct cred *own = find(c->cred, c->n, cred->name, strlen(cred->name));
+    own->renew_at = until + c->ahead_s; /* no other thread looks at it */
+}
+
+struct cred *creds_copy(const struct cred *cred)
+{
+    return cred_copy(cred);
+}
+
+void creds_copy_free(struct cred *cred)
+{
+    cred_free(cred);
+}
+
+void creds_lend(struct creds *c, const struct cred *fresh)
+{
+    struct cred *cred = find(c->cred, c->n, fresh->name, strlen(fresh->name));
+    if (!cred)
+        return;
+    struct cred *copy = cred_copy(cred);
+    key_unref(copy->lent_key);
+    copy->lent_key = key_ref(fresh->lent_key);
+    memcpy(copy->lent_id, fresh->lent_id, sizeof copy->lent_id);
+    replace(c, cred, copy);
+}
+
+static void end_loan(struct cred *cred)
+{
+    key_unref(cred->lent_key);
+    cred->lent_key = NULL;
+    cred->lent_id[0] = 0;
+}
+
+/* The profile may have been read anew, or another mode's, since the renewal began. */
+int creds_renewed(struct creds *c, const struct cred *fresh, int64_t now)
+{
+    struct cred *cred = find(c->cred, c->n, fresh->name, strlen(fresh->name));
+    if (!cred || cred->mode != fresh->mode || cred->held)
+        return 0;
+    struct cred *copy = cred_copy(fresh);
+    end_loan(copy);
+    copy->n_failed = 0;
+    copy->tried_at = now;
+    copy->over = 0;
+    copy->why[0] = 0;
+    replace(c, cred, copy);
+    return 1;
+}
+
+void creds_not_renewed(struct creds *c, const char *profile, int64_t again_at,
+                       const struct oc_err *err)
+{
+    struct cred *cred = find(c->cred, c->n, profile, strlen(profile));
+    if (!cred)
+        return;
+    struct cred *copy = cred_copy(cred);
+    end_loan(copy);
+    copy->n_failed++;
+    copy->renew_at = again_at + c->ahead_s;
+    if (!copy->key)
+        creds_no_key(copy, WIRE_KEY_ABSENT, err->code, err->text);
+    oc_text_join(copy->why, sizeof copy->why, err->text, "", "");
+    replace(c, cred, copy);
 }
 
 int64_t creds_renew_in(const struct creds *c, int64_t now)
@@ -511,24 +612,38 @@ static void write_key_id(const struct cred *cred, char *out)
     memcpy(mempcpy(out, prefix, strlen(prefix)), text, strlen(text) + 1);
 }
 
-int creds_borrow(struct creds *c, const char *profile, size_t n, int64_t now, struct borrowed *ret,
-                 struct oc_err *err)
+static void borrow_own(struct creds *c, const struct cred *cred, int64_t now, struct borrowed *ret)
+{
+    ret->key = key_ref(cred->key);
+    ret->good_s = cred->token.expires_at ? cred->token.expires_at - (now + c->ahead_s) : 0;
+    write_key_id(cred, ret->key_id);
+}
+
+static void borrow_lent(const struct cred *cred, struct borrowed *ret)
+{
+    ret->key = key_ref(cred->lent_key);
+    ret->good_s = 0;
+    memcpy(ret->key_id, cred->lent_id, strlen(cred->lent_id) + 1);
+}
+
+int creds_borrow(struct creds *c, const char *profile, size_t n, int federated, int64_t now,
+                 struct borrowed *ret, struct oc_err *err)
 {
     int rc = 0;
     pthread_rwlock_rdlock(&c->lock);
     const struct cred *cred = find(c->cred, c->n, profile, n);
-    if (!cred) {
+    if (!cred)
         rc = missing(c, profile, n, err);
-    } else if (cred->code) {
+    else if (cred->code)
         rc = oc_fail(err, cred->code, 0, "%s", cred->text);
-    } else if (!cred->key) {
+    else if (federated && cred->lent_key)
+        borrow_lent(cred, ret);
+    else if (!cred->key)
         rc = oc_fail(err, cred->key_code, 0, "%s", cred->key_text);
-    } else if (!(rc = creds_over(c, cred, now, err))) {
-        ret->key = key_ref(cred->key);
+    else if (!(rc = creds_over(c, cred, now, err)))
+        borrow_own(c, cred, now, ret);
+    if (!rc)
         ret->hosts = cred->hosts;
-        ret->good_s = cred->token.expires_at ? cred->token.expires_at - (now + c->ahead_s) : 0;
-        write_key_id(cred, ret->key_id);
-    }
     pthread_rwlock_unlock(&c->lock);
     return rc;
 }

@@ -60,7 +60,12 @@ struct cred {
     char key_text[CREDS_TEXT_SIZE];
     struct key *key;      /* not NULL: state is WIRE_KEY_OK */
     struct token token;   /* its text NULL: it signs by key_id */
-    int over;             /* the end of its token has been told */
+    unsigned n_failed;    /* renewals in a row */
+    int64_t tried_at;     /* when the last one ended, by our own clock */
+    struct key *lent_key; /* signs a federation that is under way, as lent_id */
+    char lent_id[CREDS_KEY_ID_SIZE];
+    char why[CREDS_TEXT_SIZE]; /* the last renewal failed; "" */
+    int over;                  /* the end of its token has been told */
     int64_t renew_at;     /* when the mode is to load again, by the service's clock; 0: never */
     int held;             /* locked by hand: stays so until the next unlock */
     uint64_t due_mono_ms; /* 0: never, else locked then */
@@ -118,16 +123,41 @@ struct borrowed {
     int64_t good_s; /* seconds that the token lives on; 0: it does not say */
 };
 
-/* Any thread: takes *ret under the lock, now in seconds since 1970.
+/* Any thread: takes *ret under the lock, now in seconds since 1970. federated: what was lent, if
+ * there is such a thing.
  * OCID_E_CONFIG, _LOCKED, _KEY, _AUTH, _LOGIN: why there is no key, or no token that is valid
  * now. */
-int creds_borrow(struct creds *c, const char *profile, size_t n, int64_t now, struct borrowed *ret,
-                 struct oc_err *err);
+int creds_borrow(struct creds *c, const char *profile, size_t n, int federated, int64_t now,
+                 struct borrowed *ret, struct oc_err *err);
 
 /* Why its token cannot be used now, into err (OCID_E_LOGIN); 0 if it can, or there is none. */
 int creds_over(const struct creds *c, const struct cred *cred, int64_t now, struct oc_err *err);
 
-/* Any thread: seconds that a host is ahead. */
+/* For renewals. The nth profile, NULL behind the last. */
+const struct cred *creds_at(const struct creds *c, size_t i);
+
+/* 1 if it is to be renewed now. */
+int creds_due(const struct creds *c, const struct cred *cred, int64_t now);
+
+/* It is not due before that time. */
+void creds_put_off(struct creds *c, const struct cred *cred, int64_t until);
+
+/* A copy of its own, and its end. */
+struct cred *creds_copy(const struct cred *cred);
+void creds_copy_free(struct cred *cred);
+
+/* The key and id that fresh has been lent sign the profile's federation from here on. */
+void creds_lend(struct creds *c, const struct cred *fresh);
+
+/* Puts what fresh has in the profile's place. 1: it has, and signs with it. */
+int creds_renewed(struct creds *c, const struct cred *fresh, int64_t now);
+
+/* Keeps what it has; without a valid token err is why there is none. again_at: when to try again.
+ */
+void creds_not_renewed(struct creds *c, const char *profile, int64_t again_at,
+                       const struct oc_err *err);
+
+/* Any thread: seconds that a host is ahead; n 0: the one that was learnt last. */
 int64_t creds_ahead(struct creds *c, const char *host, size_t n);
 
 /* Python's expanduser: "~" and "~name" at the start. Cut to size. */

@@ -110,7 +110,7 @@ static int take(struct fill *x, const char *key, char *out, size_t size)
 }
 
 /* ^([0-9a-zA-Z-_]+[.:])([0-9a-zA-Z-_]*[.:]){3,}([0-9a-zA-Z-_]+)$ */
-static int is_ocid(const char *s)
+int creds_is_ocid(const char *s)
 {
     int separators = 0;
     char last = '.';
@@ -264,8 +264,8 @@ void creds_fill(const struct profile_file *f, unsigned section, const char *path
     take_name(&x);
     ret->mode = find_mode(&x);
     int user = !!(ret->mode->needs & MODE_USER);
-    take_checked(&x, "user", ret->user, sizeof ret->user, user, is_ocid);
-    take_checked(&x, "tenancy", ret->tenancy, sizeof ret->tenancy, user, is_ocid);
+    take_checked(&x, "user", ret->user, sizeof ret->user, user, creds_is_ocid);
+    take_checked(&x, "tenancy", ret->tenancy, sizeof ret->tenancy, user, creds_is_ocid);
     take_checked(&x, "fingerprint", ret->fingerprint, sizeof ret->fingerprint, user,
                  is_fingerprint);
     take_key_file(&x);

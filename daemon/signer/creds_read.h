@@ -31,6 +31,9 @@ void creds_take_token(struct cred *c, struct token *token);
 /* The region that the mode has found out; that of ocid.conf comes first. */
 void creds_region(struct cred *c, const char *region);
 
+/* Forms that Oracle's SDK accepts. */
+int creds_is_ocid(const char *s);
+
 /* Appends a sentence to the notes. */
 void creds_note(struct cred *cred, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

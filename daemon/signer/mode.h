@@ -11,7 +11,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/err.h"
+#include "vault/wire.h"
+
 struct cred;
+
+/* A request that ocid is to make for a mode. Borrowed from the mode's state. */
+struct mode_ask {
+    enum wire_fetch kind;
+    const char *target; /* document of the metadata service, or path */
+    const char *region; /* of the Auth service; NULL: of none */
+    const char *body;   /* JSON; NULL: none */
+};
+
+/* What came of it. Borrowed. */
+struct mode_answer {
+    int code;         /* 0, or OCID_E_: text says why */
+    int status;       /* of HTTP, 0: none came */
+    const char *text; /* the body, or the sentence; n bytes */
+    size_t n;
+};
+
+/* What a step says. Anything else is an error's code. */
+enum { MODE_DONE = 0, MODE_ASK = 1 };
 
 /* What the profile's section must have. */
 enum mode_needs {
@@ -30,6 +52,14 @@ struct mode {
      * credential before, or NULL: what lies in no file is carried over from it. The pass phrase is
      * that of the section or of an unlock. */
     void (*load)(struct cred *c, const struct cred *old, const char *pass, size_t pass_n);
+
+    /* For tokens that come over the network; all NULL for others. A renewal begins with a state,
+     * then goes by steps: the first without an answer, the others with that to their ask.
+     * MODE_DONE: fresh, a copy of the credential, has the new token and key. */
+    void *(*begin)(void);
+    int (*step)(void *state, struct cred *fresh, const struct mode_answer *answer,
+                struct mode_ask *ret, struct oc_err *err);
+    void (*end)(void *state);
 };
 
 /* Of that name, n bytes; NULL: there is none. */

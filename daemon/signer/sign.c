@@ -17,16 +17,11 @@ struct answer {
     size_t signature_n;
 };
 
-static int check(struct creds *c, const struct rules_hosts *hosts, const struct wire_part *string,
+static int check(struct creds *c, const struct rules_hosts *hosts, const struct rules_string *s,
                  int64_t now, struct oc_err *err)
 {
-    struct rules_string s;
-    int rc = rules_parse(string->s, string->n, &s, err);
-    if (!rc)
-        rc = rules_host(hosts, &s, err);
-    if (!rc)
-        rc = rules_date(&s, now + (s.host ? creds_ahead(c, s.host, s.host_n) : 0), err);
-    return rc;
+    int rc = rules_host(hosts, s, err);
+    return rc ? rc : rules_date(s, now + creds_ahead(c, s->host, s->host_n), err);
 }
 
 static int sign(struct creds *c, unsigned seat, const struct wire_part *part, int64_t now,
@@ -34,10 +29,13 @@ static int sign(struct creds *c, unsigned seat, const struct wire_part *part, in
 {
     unsigned char raw[KEY_SIGNATURE_MAX];
     size_t n;
-    int rc = creds_borrow(c, part[0].s, part[0].n, now, &ret->by, err);
+    struct rules_string s;
+    int rc = rules_parse(part[1].s, part[1].n, &s, err);
+    if (!rc)
+        rc = creds_borrow(c, part[0].s, part[0].n, s.federated && !s.host, now, &ret->by, err);
     if (rc)
         return rc;
-    rc = check(c, &ret->by.hosts, &part[1], now, err);
+    rc = check(c, &ret->by.hosts, &s, now, err);
     if (!rc)
         rc = key_sign(ret->by.key, seat, part[1].s, part[1].n, raw, &n, err);
     if (!rc)

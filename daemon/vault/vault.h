@@ -19,6 +19,14 @@
 struct vault;
 struct vault_link;
 
+/* A request that the signer wants to be made. The body may hold a token, and so may the answer:
+ * both are wiped after use. */
+struct vault_fetch {
+    uint64_t tag;
+    enum wire_fetch kind;
+    const char *profile, *target, *region, *body;
+};
+
 struct vault_options {
     const char *program; /* NULL: ocid-signer beside ourselves, else in the libexec directory */
     const char *config;  /* of profiles; NULL: ~/.oci/config, else ~/.oraclebmc/config */
@@ -32,6 +40,9 @@ struct vault_options {
 
     /* The signer has ended by itself; all that was asked has been answered with an error. Once. */
     void (*on_dead)(void *arg, const struct oc_err *err);
+    /* The signer wants a request to be made: *f is borrowed until the callback returns, and
+     * answered by vault_fetched() later. NULL: there is no network, and it hears so. */
+    void (*on_fetch)(void *arg, const struct vault_fetch *f);
     /* Facts have changed (unlock, lock, reload, or by themselves). May be NULL. */
     void (*on_change)(void *arg);
     void *arg;
@@ -93,6 +104,15 @@ void vault_profiles(struct vault *v, const char *lines);
 /* Reads configuration and keys again; what is bad now keeps its old credential, and text says so.
  * OCID_E_CONFIG: the file cannot be read at all, everything stays as it was. */
 void vault_reload(struct vault *v, vault_done_cb cb, void *arg);
+
+/* The service has refused what the profile signed: files are read again and a token is renewed,
+ * once for all who say so at the same time. cb when that is over; the rest is as of vault_reload().
+ */
+void vault_refused(struct vault *v, const char *profile, vault_done_cb cb, void *arg);
+
+/* The answer to a fetch: code 0 and the body of the answer with its status, or a code, the status
+ * if one came, and why. text is copied; beyond WIRE_STRING_MAX bytes it is an error itself. */
+void vault_fetched(struct vault *v, uint64_t tag, int code, int status, const char *text);
 
 /* Tells the signer that a host's clock is ahead of ours by seconds. */
 void vault_offset(struct vault *v, const char *host, int64_t seconds);

@@ -14,7 +14,15 @@
  * LOCK     profile ("": all)    -              text
  * RELOAD   profiles             -              text: what did not go well, "" if all did
  * OFFSET   host                 seconds        -
- * CHANGED  (from the signer, unasked, tag 0)   facts have changed by themselves: a ttl has passed
+ * REFUSED  profile              -              text; the service refused what it signed: files are
+ *                                              read again, and a token is renewed
+ * FETCHED  body, or why not     HTTP status    -; the answer to a FETCH, whose tag is in its
+ *                                              second part; code is an error or 0
+ *
+ * From the signer, unasked:
+ * CHANGED  (tag 0)              facts have changed by themselves: a ttl has passed, a token is new
+ * FETCH    enum wire_fetch_part; number: enum wire_fetch. The signer has no network: it asks ocid
+ *                               for one request, and hears of it by FETCHED.
  *
  * The profiles of RELOAD are what ocid.conf says of them: "NAME\tMODE\tREGION\n" each.
  * A reply has the verb and tag of its question; code is 0 or an error, whose sentence is the last
@@ -49,6 +57,23 @@ enum wire_verb {
     WIRE_RELOAD,
     WIRE_OFFSET,
     WIRE_CHANGED,
+    WIRE_REFUSED,
+    WIRE_FETCH,
+    WIRE_FETCHED,
+};
+
+/* Where the signer wants a request to go, and how it is signed. */
+enum wire_fetch {
+    WIRE_FETCH_METADATA, /* GET of the instance's metadata service, not signed */
+    WIRE_FETCH_AUTH,     /* POST of JSON to the Auth service of the region, signed by the profile */
+    WIRE_FETCH_FEDERATE, /* the same, signed as federation is: without the host */
+};
+
+enum wire_fetch_part {
+    WIRE_FETCH_PROFILE,
+    WIRE_FETCH_TARGET, /* document of the metadata service, or path */
+    WIRE_FETCH_REGION, /* "" for metadata */
+    WIRE_FETCH_BODY,
 };
 
 /* State of a profile's key. */

@@ -364,15 +364,10 @@ static void on_results(void *owner, struct mail_list *batch)
         e->on_done(OC_OWNER(m, struct xfer_request, mail), e->arg);
 }
 
-static void init_curl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 static void open_curl(struct engine *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_curl);
+    pthread_once(&once, wipe_init);
     e->multi = curl_multi_init();
     e->share = curl_share_init();
     if (!e->multi || !e->share)

@@ -255,8 +255,8 @@ static int write_authorization(struct xfer_job *j, const char *key_id, const cha
     static const char name[] = "authorization: ";
     oc_buf_clear(&j->authorization);
     oc_buf_add(&j->authorization, name, sizeof name - 1);
-    int code =
-        oci_authorization(oci_names(&what), key_id, signature, &j->authorization, &j->r->err);
+    const char *names = what.names ? what.names : oci_names(&what);
+    int code = oci_authorization(names, key_id, signature, &j->authorization, &j->r->err);
     return code ? code : oc_buf_add(&j->authorization, "", 1);
 }
 
@@ -586,10 +586,16 @@ void job_finish(struct xfer_job *j, CURLcode rc)
 
 /* ---- lanes ---- */
 
+/* An instance asks for its own metadata: no proxy could. */
+#define METADATA_HOSTS "169.254.169.254,fd00:c1::a9fe:a9fe"
+
 static void lane_proxy(struct lane *l, const struct settings *s)
 {
+    char direct[512];
     curl_easy_setopt(l->easy, CURLOPT_PROXY, s->proxy ? s->proxy : "");
-    curl_easy_setopt(l->easy, CURLOPT_NOPROXY, s->no_proxy ? s->no_proxy : "");
+    snprintf(direct, sizeof direct, "%s%s" METADATA_HOSTS, s->no_proxy ? s->no_proxy : "",
+             s->no_proxy ? "," : "");
+    curl_easy_setopt(l->easy, CURLOPT_NOPROXY, direct);
     curl_easy_setopt(l->easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
     curl_easy_setopt(l->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     if (s->ca_file)

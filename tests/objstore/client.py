@@ -268,6 +268,10 @@ class Store:
         """The metadata service has a new certificate and key."""
         return self._json("POST", "instance", {"rotate": True})
 
+    def instance_key(self):
+        """The key that the metadata service gives away now, as PEM."""
+        return self._json("POST", "instance", {})["key"]
+
     def set_user(self, user_id=None, **facts):
         """What GetUser says: name, email, …"""
         self._json("POST", "users", {"id": user_id or self.profile.user, **facts})

@@ -14,7 +14,7 @@
   POST   tokens                      {"kind": "session" or "resource", "pem", "seconds", …claims}:
                                      {"token"}
   DELETE tokens                      none that was issued before is believed any more
-  POST   instance                    {"rotate"}: {"tenancy", "id"}
+  POST   instance                    {"rotate"}: {"tenancy", "id", "key"}
   POST   buckets                     {"name", …}: as CreateBucket, no error if it is there
   GET    buckets                     all of them
   GET PUT DELETE  object/BUCKET/NAME bytes of an object, past signature, log and faults
@@ -171,7 +171,8 @@ async def change_instance(store, call):
     found = principals.instance(store)
     if call.json().get("rotate"):
         found.rotate(store.now())
-    return Answer.json({"tenancy": found.tenancy, "id": principals.INSTANCE})
+    return Answer.json({"tenancy": found.tenancy, "id": principals.INSTANCE,
+                        "key": found.documents()["identity/key.pem"][1]})
 
 
 async def make_bucket(store, call):

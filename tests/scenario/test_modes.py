@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_modes.py - who signs by a token: resources, and what happens when their tokens end."""
+"""test_modes.py - who signs by a token: resources and instances, and what happens when their tokens
+end."""
 
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from harness import MIB, SLOW, blob, client_library, process_tree, until
+from test_auth import memory_of
 
 from objstore.tokens import new_key, private_pem
 
@@ -179,7 +182,6 @@ def test_values_of_a_function_are_nowhere_but_in_the_signer(make_ocid, store, b)
         assert not path.is_file() or (secret not in path.read_bytes()
                                       and token not in path.read_bytes())
     if os.geteuid() == 0:
-        from test_auth import memory_of
         memory = memory_of(ocid.pid)
         assert b"SQLite" in memory and secret not in memory
 
@@ -225,3 +227,180 @@ def test_profiles_of_ocid_conf_come_and_go_by_a_reload(make_ocid, store, b, prof
     ocid.configure(**{"profile OTHER__auth": "api_key"})
     ocid.reload()
     ocid.done(ocid.put(b"x", f"{b}/o", profile="OTHER"))
+
+
+# Instances.
+
+INSTANCE = {"profile VM__auth": "instance_principal", "credentials__profile": "VM",
+            "transfer__connections": 2}
+
+
+@pytest.fixture
+def make_instance(make_ocid, store):
+    """make_instance(**settings): a daemon, not started, on a compute instance."""
+    return lambda **settings: make_ocid(**{"network__metadata_endpoint": store.url, **INSTANCE,
+                                           **settings})
+
+
+@pytest.fixture
+def instance(make_instance):
+    """On a compute instance, where nobody has made a configuration."""
+    ocid = make_instance()
+    ocid.oci_config.unlink()
+    return ocid.start()
+
+
+def documents(store):
+    return [entry["object"] for entry in store.log("GetMetadata")]
+
+
+def test_an_instance_trades_its_certificate_for_a_token(instance, store, b):
+    assert store.log() == [], "nobody has asked for anything"
+    data = blob(3 * MIB)
+    instance.done(instance.put(data, f"{b}/o"))
+    assert store.object_bytes(f"{b}/o") == data
+    assert documents(store) == ["instance/region", "identity/cert.pem", "identity/key.pem",
+                                "identity/intermediate.pem"]
+    assert store.count("FederateInstance", status=200) == 1
+    log = store.log(bucket=b)
+    assert {entry["status"] for entry in log} == {200}
+    assert len({entry["token"] for entry in log}) == 1 and log[0]["token"]
+    assert instance.client.stats()["profiles"] == {"VM": "ok"}
+
+
+def test_an_instance_named_in_the_file_of_the_sdks(make_ocid, store, b):
+    ocid = make_ocid(network__metadata_endpoint=store.url)
+    ocid.oci_config.write_text("[DEFAULT]\nauthentication_type=instance_principal\nregion=iad\n")
+    ocid.start()
+    ocid.done(ocid.put(b"x", f"{b}/o"))
+    assert "instance/region" not in documents(store), "the profile says where it is"
+
+
+def test_many_jobs_wait_for_one_federation(make_instance, store, b):
+    ocid = make_instance(transfer__connections=32).start()
+    store.on("FederateInstance", do="hang", count=1)
+    jobs = [ocid.put(b"x", f"{b}/{i}") for i in range(50)]
+    store.wait_hit("FederateInstance")
+    store.release()
+    for job in jobs:
+        ocid.done(job)
+    assert store.count("FederateInstance") == 1
+
+
+@pytest.mark.slow
+def test_an_instance_outlives_its_tokens(instance, store, b, token_seconds):
+    token_seconds(SHORT_S)
+    crosses_refreshes(instance, store, b)
+
+
+@pytest.mark.slow
+def test_an_instance_whose_certificates_rotate(instance, store, b, token_seconds):
+    """Each renewal asks for certificates anew."""
+    token_seconds(SHORT_S)
+    with Again(store.rotate_instance, SHORT_S / 3):
+        crosses_refreshes(instance, store, b)
+    keys = documents(store).count("identity/key.pem")
+    assert keys == store.count("FederateInstance") > 3
+
+
+@pytest.mark.parametrize("op, fault", [
+    ("GetMetadata", {"do": 503}), ("GetMetadata", {"do": 429}), ("GetMetadata", {"do": "reset"}),
+    ("FederateInstance", {"do": 500}), ("FederateInstance", {"do": "reset"}),
+    ("FederateInstance", {"do": "clock", "offset": 3600}),
+])
+def test_a_federation_that_fails_for_now_is_tried_again(instance, store, b, op, fault):
+    store.on(op, **fault)
+    instance.done(instance.put(b"x", f"{b}/o"))
+    assert store.count("FederateInstance", status=200) == 1
+
+
+@pytest.mark.slow
+def test_a_token_is_kept_while_it_lives_though_renewals_fail(instance, store, b, token_seconds):
+    token_seconds(round(12 * SLOW))
+    instance.done(instance.put(b"x", f"{b}/o"))
+    store.on("FederateInstance", do=503, count=2)
+    store.wait_hit("FederateInstance", 4, timeout=60 * SLOW)
+    instance.done(instance.put(b"x", f"{b}/p"))
+    assert store.count(bucket=b, status=401) == 0
+
+
+def test_a_revoked_token_is_traded_for_another(instance, store, b):
+    instance.done(instance.put(b"x", f"{b}/1"))
+    time.sleep(2.1)  # a token that has just come is not asked for again
+    store.revoke_tokens()
+    job = instance.put(b"x", f"{b}/2")
+    states = []
+    instance.wait_that(job, lambda s: states.append(s.why) or s.final, "at its end")
+    instance.done(job)
+    assert store.count("FederateInstance") == 2
+    assert "login" not in states, "nobody has to do anything"
+    assert 1 <= store.count(bucket=b, status=401) <= 4
+
+
+def test_an_instance_that_is_refused_waits_and_goes_on_by_itself(instance, store, b):
+    store.on("FederateInstance", do=401, count=2, message="no dynamic group")
+    job = instance.put(b"x", f"{b}/o")
+    status = instance.wait_for(job, "waiting", "login")
+    assert "refuses this instance" in status.outcome.text
+    instance.done(job)
+    assert store.count("FederateInstance") == 3
+
+
+def test_a_machine_that_is_no_instance_says_so(instance, store, b):
+    store.on("GetMetadata", do=404, object="identity/*", count=0)
+    status = instance.wait_for(instance.put(b"x", f"{b}/o"), "waiting", "login")
+    assert "is this a compute instance?" in status.outcome.text
+
+
+def test_no_metadata_service_is_a_network_that_fails(make_instance, b):
+    ocid = make_instance(network__metadata_endpoint="http://127.0.0.1:1").start()
+    status = ocid.wait_for(ocid.put(b"x", f"{b}/o"), "waiting", "network")
+    assert "metadata service" in status.outcome.text
+
+
+@pytest.mark.parametrize("path, text, words", [
+    ("identity/cert.pem", "nonsense", "the instance's certificate is not one"),
+    ("identity/key.pem", "nonsense", "the instance's key: "),
+    ("identity/intermediate.pem", "", "the intermediate certificate is not one"),
+])
+def test_nonsense_of_the_metadata_service_is_told(instance, store, b, path, text, words):
+    store.on("GetMetadata", do="status", status=200, object=path, body=text, at="answer", count=0)
+    status = instance.wait_for(instance.put(b"x", f"{b}/o"), "waiting", "login")
+    assert words in status.outcome.text
+    store.clear()
+
+
+def test_a_region_that_no_table_has(make_instance, store, b):
+    """Its domain comes from the metadata service, too."""
+    ocid = make_instance().start()
+    store.on("GetMetadata", do="status", status=200, object="instance/region", body="xx-new-1",
+             at="answer")
+    ocid.done(ocid.put(b"x", f"{b}/o"))
+    assert "instance/regionInfo" in documents(store)
+
+
+def test_a_reload_keeps_the_token_of_an_instance(instance, store, b):
+    instance.done(instance.put(b"x", f"{b}/1"))
+    instance.reload()
+    instance.done(instance.put(b"x", f"{b}/2"))
+    assert store.count("FederateInstance") == 1
+
+
+TOKEN = re.compile(rb"eyJ[\w-]{30,}\.eyJ[\w-]{30,}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another process's memory is read as root only")
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_tokens_and_keys_of_an_instance_are_not_kept(make_store, make_ocid, tls):
+    """They pass through the daemon, which asks for them; once a request is over they are wiped."""
+    store = make_store(tls=tls)
+    ocid = make_ocid(to=store, **{"network__metadata_endpoint": store.url, **INSTANCE}).start()
+    ocid.done(ocid.put(blob(3 * MIB), "b/o"))
+    for i in range(5):
+        ocid.done(ocid.put(b"x", f"b/{i}"))
+    secret = store.instance_key().splitlines()[5].encode()
+    memory = memory_of(ocid.pid)
+    assert b"SQLite" in memory and secret not in memory and not TOKEN.search(memory)
+    for path in [ocid.log_file, *ocid.state.rglob("*")]:
+        text = path.read_bytes() if path.is_file() else b""
+        assert secret not in text and not TOKEN.search(text)

@@ -33,7 +33,7 @@ static int borrow(struct creds *c, const char *profile)
 {
     struct borrowed by;
     struct oc_err err;
-    int rc = creds_borrow(c, profile, strlen(profile), time(NULL), &by, &err);
+    int rc = creds_borrow(c, profile, strlen(profile), 0, time(NULL), &by, &err);
     if (!rc)
         key_unref(by.key);
     return rc;
@@ -316,7 +316,7 @@ static void test_session(void **state)
     fixture_write(token, TOKEN "\n", strlen(TOKEN) + 1);
     assert_int_equal(creds_read(c, text, &err), 0);
     struct borrowed by;
-    assert_int_equal(creds_borrow(c, "s", 1, 1000, &by, &err), 0);
+    assert_int_equal(creds_borrow(c, "s", 1, 0, 1000, &by, &err), 0);
     assert_string_equal(by.key_id, "ST$" TOKEN);
     assert_int_equal(by.good_s, 32503680000 - 1000);
     key_unref(by.key);
