@@ -90,7 +90,8 @@ static char *profile_lines(const struct config *c)
     for (unsigned i = 0; i < c->n_profiles; i++) {
         const struct config_profile *p = &c->profile[i];
         const char *mode = p->auth == CONFIG_AUTH_AUTO ? "" : config_auth_word(p->auth);
-        const char *part[] = {p->name, "\t", mode, "\t", p->region, "\n"};
+        const char *part[] = {p->name, "\t", mode, "\t", p->region, "\t", p->refresh ? "yes" : "no",
+                              "\n"};
         for (size_t k = 0; k < sizeof part / sizeof *part; k++)
             oc_buf_add(&b, part[k], strlen(part[k]));
     }

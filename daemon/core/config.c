@@ -415,7 +415,8 @@ static int on_profile_entry(struct reading *r, const char *name, const char *key
             return refuse(r, "%s: %s", key, why.text);
         return 1;
     }
-    return refuse(r, "[profile %s] has no setting '%s'; it may have auth and region", name, key);
+    return refuse(r, "[profile %s] has no setting '%s'; it may have auth, refresh and region", name,
+                  key);
 }
 
 const char *config_auth_word(enum config_auth auth)

@@ -79,7 +79,11 @@ static int place_auth(struct fetch *f, const char *region, struct oc_err *err)
 static int build(struct fetch *f, const struct vault_fetch *asked, struct oc_err *err)
 {
     struct xfer_request *x = &f->x;
-    *x = (struct xfer_request){.owner = &f->answer, .max_memory = ANSWER_MAX, .base = f->base};
+    *x = (struct xfer_request){.owner = &f->answer,
+                               .max_memory = ANSWER_MAX,
+                               .base = f->base,
+                               .urgent = 1, /* transfers may be waiting for just this */
+                               .priority = UINT8_MAX};
     if (f->kind == WIRE_FETCH_METADATA) {
         x->what = "the metadata service";
         int rc = place_metadata(f, err);

@@ -23,8 +23,9 @@
 #include "proto/text.h"
 #include "signer/renew.h"
 #include "signer/secret.h"
+#include "signer/watch.h"
 
-enum { PENDING = 8, TYPING_MS = 5 * 60 * 1000, FDS_MAX = 16, LATE = 256 };
+enum { QUIET_MS = 50, PENDING = 8, TYPING_MS = 5 * 60 * 1000, FDS_MAX = 16, LATE = 256 };
 
 /* An unlock whose pass phrase is still coming. */
 struct pending {
@@ -46,6 +47,8 @@ struct late {
 struct control {
     struct creds *creds;
     struct renewals *renewals;
+    struct watch *watch;
+    uint64_t reread_ms; /* 0: never, else when files have been quiet for long enough */
     int fd;
     struct pending pending[PENDING];
     struct late late[LATE];
@@ -193,12 +196,25 @@ static void on_facts(struct control *k, const struct request *r)
     reply_facts(k, r->head.tag, r->part[0].s, r->part[0].n);
 }
 
+/* 1 if the profile has another token than the copy. */
+static int has_changed(struct control *k, const struct cred *before)
+{
+    struct oc_err err;
+    const struct cred *c = creds_find(k->creds, before->name, strlen(before->name), &err);
+    return c && c->token.text && before->token.text && strcmp(c->token.text, before->token.text);
+}
+
+/* Another tool may have been first: then its token is taken, else one is asked for. */
 static void on_refused(struct control *k, const struct request *r)
 {
     char text[CREDS_TEXT_SIZE];
     struct oc_err err;
+    const struct cred *c = creds_find(k->creds, r->part[0].s, r->part[0].n, &err);
+    struct cred *before = c ? creds_copy(c) : NULL;
     int rc = creds_read(k->creds, text, &err);
-    if (!rc && renewals_want(k->renewals, r->part[0].s, r->part[0].n, time(NULL)) &&
+    int changed = before && has_changed(k, before);
+    creds_copy_free(before);
+    if (!rc && !changed && renewals_want(k->renewals, r->part[0].s, r->part[0].n, time(NULL)) &&
         answer_late(k, r))
         return;
     reply_rc(k, WIRE_REFUSED, r->head.tag, rc, text, &err);
@@ -288,6 +304,39 @@ static void on_unlock(struct control *k, struct request *r)
     r->fd = -1;
 }
 
+/* --- files --- */
+
+static void add_file(void *arg, const char *path)
+{
+    watch_add(arg, path);
+}
+
+/* All that is read is watched, wherever it is by now. */
+static void watch_files(struct control *k)
+{
+    watch_clear(k->watch);
+    creds_files(k->creds, add_file, k->watch);
+}
+
+/* Several files that belong together change one after the other: it waits until they are quiet. */
+static void on_files(struct control *k)
+{
+    if (watch_take(k->watch))
+        k->reread_ms = now_ms() + QUIET_MS;
+}
+
+static void reread(struct control *k)
+{
+    char text[CREDS_TEXT_SIZE];
+    struct oc_err err;
+    k->reread_ms = 0;
+    int rc = creds_read(k->creds, text, &err);
+    if (rc || text[0])
+        fprintf(stderr, "ocid-signer: %s\n", rc ? err.text : text);
+    watch_files(k);
+    reply(k, WIRE_CHANGED, 0, 0, "");
+}
+
 /* --- requests --- */
 
 /* Bytes that the first part may have. */
@@ -328,6 +377,7 @@ static void on_request(struct control *k, struct request *r)
         rc = creds_set(k->creds, name->s, name->n, &err);
         if (!rc)
             rc = creds_read(k->creds, text, &err);
+        watch_files(k);
         break;
     case WIRE_OFFSET:
         creds_offset(k->creds, name->s, name->n, r->head.number);
@@ -409,6 +459,10 @@ static int on_clock(struct control *k)
     uint64_t due = creds_next_due(k->creds);
     if (due)
         wait_ms = until(due, now, wait_ms);
+    if (k->reread_ms && k->reread_ms <= now)
+        reread(k);
+    if (k->reread_ms)
+        wait_ms = until(k->reread_ms, now, wait_ms);
     int64_t renew_s = creds_renew_in(k->creds, time(NULL));
     if (renew_s >= 0)
         wait_ms = until(now + 1000 * (uint64_t)renew_s, now, wait_ms);
@@ -428,15 +482,20 @@ void control_run(struct creds *c, int control_fd)
     k = (struct control){.creds = c, .fd = control_fd};
     struct renewals_hooks hooks = {.fetch = on_fetch, .over = on_over, .arg = &k};
     k.renewals = renewals_new(c, &hooks);
+    k.watch = watch_new();
+    watch_files(&k);
     for (int i = 0; i < PENDING; i++)
         k.pending[i].fd = -1;
     for (int alive = 1; alive;) {
         int wait_ms = on_clock(&k);
-        struct pollfd fds[1 + PENDING] = {{.fd = k.fd, .events = POLLIN}};
+        struct pollfd fds[2 + PENDING] = {{.fd = k.fd, .events = POLLIN}};
+        fds[1 + PENDING] = (struct pollfd){.fd = watch_fd(k.watch), .events = POLLIN};
         for (int i = 0; i < PENDING; i++)
             fds[1 + i] = (struct pollfd){.fd = k.pending[i].fd, .events = POLLIN};
-        if (poll(fds, 1 + PENDING, wait_ms) < 0)
+        if (poll(fds, 2 + PENDING, wait_ms) < 0)
             continue;
+        if (fds[1 + PENDING].revents)
+            on_files(&k);
         for (int i = 0; i < PENDING; i++)
             if (fds[1 + i].revents && k.pending[i].fd >= 0)
                 pending_read(&k, &k.pending[i]);
@@ -447,4 +506,5 @@ void control_run(struct creds *c, int control_fd)
         if (k.pending[i].fd >= 0)
             pending_end(&k.pending[i]);
     renewals_free(k.renewals);
+    watch_free(k.watch);
 }

@@ -94,11 +94,14 @@ int creds_set(struct creds *c, const char *lines, size_t n, struct oc_err *err)
     unsigned n_set = 0;
     for (const char *at = lines, *end = lines + n; at < end; n_set++) {
         struct creds_set *s = &set[n_set];
+        char refresh[8];
         if (n_set == CREDS_SET_MAX || !take_word(&at, end, '\t', s->name, sizeof s->name) ||
             !take_word(&at, end, '\t', s->mode, sizeof s->mode) ||
-            !take_word(&at, end, '\n', s->region, sizeof s->region))
+            !take_word(&at, end, '\t', s->region, sizeof s->region) ||
+            !take_word(&at, end, '\n', refresh, sizeof refresh))
             return oc_fail(err, OCID_E_INVALID, 0,
                            "the profiles of ocid.conf are too many or long");
+        s->files_only = !strcmp(refresh, "no");
     }
     memcpy(c->set, set, n_set * sizeof *set);
     c->n_set = n_set;
@@ -177,8 +180,7 @@ static void carry(struct cred *fresh, const struct cred *old)
         fresh->lent_key = key_ref(old->lent_key);
 }
 
-/* A key that was opened stays so while it is the same one. */
-static void keep_open(struct cred *fresh, const struct cred *old)
+void creds_keep_open(struct cred *fresh, const struct cred *old)
 {
     if (fresh->state != WIRE_KEY_LOCKED || !old->key ||
         strcmp(key_fingerprint(old->key), fresh->fingerprint))
@@ -201,7 +203,7 @@ static void give_key(struct cred *fresh, const struct cred *old, const struct pr
     if (old && same_token(fresh, old))
         carry(fresh, old);
     if (old)
-        keep_open(fresh, old);
+        creds_keep_open(fresh, old);
 }
 
 /* A copy of the old one, in place of one that has become bad. */
@@ -493,7 +495,7 @@ static int renew_one(struct creds *c, struct cred *cred, int64_t now)
     struct cred *copy = cred_copy(cred);
     copy->over = 0;
     copy->mode->load(copy, cred, NULL, 0);
-    keep_open(copy, cred);
+    creds_keep_open(copy, cred);
     if (copy->key && strcmp(copy->token.text, cred->token.text)) {
         replace(c, cred, copy);
         return 1;
@@ -510,7 +512,7 @@ int creds_renew(struct creds *c, int64_t now)
     int changed = 0;
     now += c->ahead_s;
     for (size_t i = 0; i < c->n; i++)
-        if (!c->cred[i]->mode->step && creds_due(c, c->cred[i], now - c->ahead_s))
+        if (!creds_by_network(c->cred[i]) && creds_due(c, c->cred[i], now - c->ahead_s))
             changed |= renew_one(c, c->cred[i], now);
     return changed;
 }
@@ -523,6 +525,20 @@ const struct cred *creds_at(const struct creds *c, size_t i)
 int creds_due(const struct creds *c, const struct cred *cred, int64_t now)
 {
     return cred->renew_at && cred->renew_at <= now + c->ahead_s;
+}
+
+int creds_by_network(const struct cred *cred)
+{
+    return cred->mode->step && !cred->files_only;
+}
+
+void creds_files(const struct creds *c, void (*fn)(void *arg, const char *path), void *arg)
+{
+    fn(arg, c->path);
+    for (size_t i = 0; i < c->n; i++) {
+        fn(arg, c->cred[i]->key_file);
+        fn(arg, c->cred[i]->token_file);
+    }
 }
 
 void creds_put_off(struct creds *c, const struct cred *cred, int64_t until)

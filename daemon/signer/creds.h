@@ -40,6 +40,7 @@ struct creds_set {
     char name[WIRE_PROFILE_MAX + 1];
     char mode[32];                  /* "": as the profile's section looks */
     char region[RULES_REGION_SIZE]; /* "": as the section, or the mode, says */
+    int files_only;                 /* others refresh its session: the file is read again */
 };
 
 /* One profile. Immutable for all but the control thread, which changes it under the lock. */
@@ -67,6 +68,7 @@ struct cred {
     char why[CREDS_TEXT_SIZE]; /* the last renewal failed; "" */
     int over;                  /* the end of its token has been told */
     int64_t renew_at;     /* when the mode is to load again, by the service's clock; 0: never */
+    int files_only;       /* the token is not refreshed here */
     int held;             /* locked by hand: stays so until the next unlock */
     uint64_t due_mono_ms; /* 0: never, else locked then */
 };
@@ -78,8 +80,11 @@ struct creds *creds_new(const struct creds_options *o);
 /* Wipes; nobody may have a borrowed one any more. */
 void creds_free(struct creds *c);
 
-/* What ocid.conf says, from the next reading on: a line a profile, "NAME\tMODE\tREGION\n".
- * OCID_E_INVALID: it is not of that form, and nothing has changed. */
+/* Calls fn with the path of every file that a reading looks at. */
+void creds_files(const struct creds *c, void (*fn)(void *arg, const char *path), void *arg);
+
+/* What ocid.conf says, from the next reading on: a line a profile, "NAME\tMODE\tREGION\tREFRESH\n";
+ * REFRESH is yes or no. OCID_E_INVALID: it is not of that form, and nothing has changed. */
 int creds_set(struct creds *c, const char *lines, size_t n, struct oc_err *err);
 
 /* Reads the configuration and all keys. The first time everything that is wrong shows in the
@@ -141,6 +146,9 @@ int creds_due(const struct creds *c, const struct cred *cred, int64_t now);
 
 /* It is not due before that time. */
 void creds_put_off(struct creds *c, const struct cred *cred, int64_t until);
+
+/* 1 if it gets its token over the network. */
+int creds_by_network(const struct cred *cred);
 
 /* A copy of its own, and its end. */
 struct cred *creds_copy(const struct cred *cred);

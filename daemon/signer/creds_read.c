@@ -263,6 +263,7 @@ void creds_fill(const struct profile_file *f, unsigned section, const char *path
     memset(ret, 0, sizeof *ret);
     take_name(&x);
     ret->mode = find_mode(&x);
+    ret->files_only = set && set->files_only;
     int user = !!(ret->mode->needs & MODE_USER);
     take_checked(&x, "user", ret->user, sizeof ret->user, user, creds_is_ocid);
     take_checked(&x, "tenancy", ret->tenancy, sizeof ret->tenancy, user, creds_is_ocid);

@@ -31,6 +31,9 @@ void creds_take_token(struct cred *c, struct token *token);
 /* The region that the mode has found out; that of ocid.conf comes first. */
 void creds_region(struct cred *c, const char *region);
 
+/* A key that was opened stays so while it is the same one. */
+void creds_keep_open(struct cred *fresh, const struct cred *old);
+
 /* Forms that Oracle's SDK accepts. */
 int creds_is_ocid(const char *s);
 

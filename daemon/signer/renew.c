@@ -125,7 +125,7 @@ void renewals_due(struct renewals *r, int64_t now)
 {
     const struct cred *c;
     for (size_t i = 0; (c = creds_at(r->creds, i)); i++)
-        if (c->mode->step && c->state != WIRE_KEY_LOCKED && creds_due(r->creds, c, now) &&
+        if (creds_by_network(c) && c->state != WIRE_KEY_LOCKED && creds_due(r->creds, c, now) &&
             !find(r, c->name, strlen(c->name)))
             begin(r, c, now);
 }
@@ -134,7 +134,7 @@ int renewals_want(struct renewals *r, const char *profile, size_t n, int64_t now
 {
     struct oc_err err;
     const struct cred *c = creds_find(r->creds, profile, n, &err);
-    if (!c || !c->mode->step || c->code || c->state == WIRE_KEY_LOCKED)
+    if (!c || !creds_by_network(c) || c->code || c->state == WIRE_KEY_LOCKED)
         return 0;
     int may = c->n_failed ? creds_due(r->creds, c, now) : now >= c->tried_at + FRESH_S;
     if (!find(r, profile, n) && may)

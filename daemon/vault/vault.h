@@ -98,7 +98,8 @@ void vault_unlock(struct vault *v, const char *profile, int fd, uint64_t ttl_ms,
 /* Wipes the key of one profile ("": of all) until the next unlock. */
 void vault_lock(struct vault *v, const char *profile, vault_done_cb cb, void *arg);
 
-/* What ocid.conf says of profiles from the next reload on: a line each, "NAME\tMODE\tREGION\n". */
+/* What ocid.conf says of profiles from the next reload on: a line each,
+ * "NAME\tMODE\tREGION\tREFRESH\n". */
 void vault_profiles(struct vault *v, const char *lines);
 
 /* Reads configuration and keys again; what is bad now keeps its old credential, and text says so.

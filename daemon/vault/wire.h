@@ -24,7 +24,7 @@
  * FETCH    enum wire_fetch_part; number: enum wire_fetch. The signer has no network: it asks ocid
  *                               for one request, and hears of it by FETCHED.
  *
- * The profiles of RELOAD are what ocid.conf says of them: "NAME\tMODE\tREGION\n" each.
+ * The profiles of RELOAD are what ocid.conf says of them: "NAME\tMODE\tREGION\tREFRESH\n" each.
  * A reply has the verb and tag of its question; code is 0 or an error, whose sentence is the last
  * part. There is no verb that gives a key away.
  */

@@ -100,14 +100,16 @@ void engine_pump(struct engine *e)
     if (e->closing)
         return;
     unsigned ahead = e->settings->sign_ahead;
-    while (e->queued && e->n_in[MOVE_SIGNING] + e->n_in[MOVE_READY] < ahead)
+    while (e->queued &&
+           (e->queued->r->urgent || e->n_in[MOVE_SIGNING] + e->n_in[MOVE_READY] < ahead))
         job_prepare(e->queued);
     struct xfer_job *j, *next;
     DL_FOREACH_SAFE(e->ready, j, next)
     {
-        if (e->n_in[MOVE_RUNNING] >= e->settings->connections || !pace_open(e))
-            return;
-        if (!j->to->limit || j->to->n_running < j->to->limit)
+        int full = e->n_in[MOVE_RUNNING] >= e->settings->connections || !pace_open(e);
+        if (full && !j->r->urgent)
+            return; /* urgent ones come first in the list */
+        if (j->r->urgent || !j->to->limit || j->to->n_running < j->to->limit)
             job_launch(j);
     }
 }

@@ -48,6 +48,7 @@ struct xfer_request {
     const char *base;        /* "https://host:port", before call.target; borrowed till on_done */
     const char *profile;     /* whose key signs, NULL: not signed; borrowed till on_done */
     const char *what;        /* "object 'b/o'", for sentences; borrowed till on_done */
+    int urgent;              /* sent at once, beyond every limit: few are. With priority 255 */
     uint8_t priority;        /* of those that wait the highest is sent first */
     unsigned host_limit;     /* the host is sent so many requests at a time from now on; 0: as it
                                 was, at first as many as there are connections */

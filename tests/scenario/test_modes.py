@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_modes.py - who signs by a token: resources and instances, and what happens when their tokens
-end."""
+"""test_modes.py - who signs by a token: resources, instances and sessions, and what happens when
+their tokens end; and keys that are replaced while they are used."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from harness import MIB, SLOW, blob, client_library, process_tree, until
+from harness import MIB, SLOW, blob, client_library, make_profile, process_tree, until
 from test_auth import memory_of
 
 from objstore.tokens import new_key, private_pem
@@ -96,13 +96,17 @@ def crosses_refreshes(ocid, store, b, refreshes=3, seconds=SHORT_S):
     parts = 2 * (refreshes + 1)
     store.on("UploadPart", do="delay", at="answer", seconds=seconds, count=0)
     data = blob(parts * MIB)
-    status = ocid.done(ocid.put(data, f"{b}/o", part_mib=1), timeout=60 * SLOW)
+    job, seen = ocid.put(data, f"{b}/o", part_mib=1), []
+    ocid.wait_that(job, lambda s: seen.append((s.state, s.why)) or s.final, "at its end",
+                   timeout=60 * SLOW)
+    ocid.done(job)
+    assert not [state for state, _ in seen if state == "waiting"], "it never had to wait"
     store.clear()
     assert store.object_bytes(f"{b}/o") == data
     log = store.log(bucket=b)
     assert [entry for entry in log if entry["status"] != 200] == []
     assert len({entry["token"] for entry in log}) > refreshes
-    return status
+    assert ocid.client.stats()["retries"] == 0
 
 
 @pytest.mark.parametrize("form", ["values", "files"])
@@ -404,3 +408,186 @@ def test_tokens_and_keys_of_an_instance_are_not_kept(make_store, make_ocid, tls)
     for path in [ocid.log_file, *ocid.state.rglob("*")]:
         text = path.read_bytes() if path.is_file() else b""
         assert secret not in text and not TOKEN.search(text)
+
+
+# Sessions.
+
+class Session:
+    """What `oci session authenticate` leaves: a key, a token, a section in ~/.oci/config."""
+
+    def __init__(self, ocid, store, passphrase=None):
+        self.store, self.passphrase = store, passphrase
+        self.folder = ocid.home / ".oci/sessions/S"
+        self.folder.mkdir(mode=0o700, parents=True)
+        self.token_file = self.folder / "token"
+        profile = ocid.profile
+        ocid.oci_config.write_text(
+            # as is usual: a key in DEFAULT, whose user all others inherit
+            f"[DEFAULT]\nuser={profile.user}\nfingerprint={profile.fingerprint}\n"
+            f"tenancy={profile.tenancy}\nregion=us-ashburn-1\nkey_file={profile.key_file}\n\n"
+            f"[S]\nfingerprint={profile.fingerprint}\nkey_file={self.folder}/key.pem\n"
+            f"tenancy={profile.tenancy}\nregion=us-ashburn-1\n"
+            f"security_token_file={self.token_file}\n")
+        ocid.configure(credentials__profile="S", transfer__connections=2)
+        self.login()
+
+    def login(self, **options):
+        """A new login: another key, another token."""
+        self.key = new_key()
+        replace(self.folder / "key.pem", private_pem(self.key))
+        self.give(**options)
+
+    def give(self, **options):
+        """Another token for the same key."""
+        replace(self.token_file, self.store.session_token(public_pem(self.key), **options))
+
+    @property
+    def token(self):
+        return self.token_file.read_text()
+
+
+@pytest.fixture
+def session_ocid(make_ocid):
+    return make_ocid(credentials__profile="S")
+
+
+def test_a_session_signs_by_its_token(session_ocid, store, b):
+    session = Session(session_ocid, store)
+    session.token_file.write_text(f"\n{session.token} \n")  # Oracle's tools do not strip it
+    session_ocid.start()
+    data = blob(3 * MIB)
+    session_ocid.done(session_ocid.put(data, f"{b}/o"))
+    assert store.object_bytes(f"{b}/o") == data
+    assert all(entry["token"] for entry in store.log(bucket=b))
+    assert session_ocid.client.whoami()["id"] == store.profile.user
+    assert store.count("RefreshSession") == 0
+
+
+@pytest.mark.slow
+def test_a_session_outlives_its_tokens(session_ocid, store, b, token_seconds):
+    token_seconds(SHORT_S)
+    session = Session(session_ocid, store)
+    first = session.token
+    session_ocid.start()
+    crosses_refreshes(session_ocid, store, b)
+    assert store.count("RefreshSession", status=200) == store.count("RefreshSession") >= 3
+    assert session.token != first and session.token_file.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in session.folder.iterdir()) == ["key.pem", "token"]
+    claims = {entry["token"] for entry in store.log("RefreshSession")}
+    assert len(claims) >= 3, "each was signed by the one before"
+
+
+@pytest.mark.slow
+def test_a_session_that_others_refresh(session_ocid, store, b, token_seconds):
+    token_seconds(SHORT_S)
+    session = Session(session_ocid, store)
+    session_ocid.configure(**{"profile S__refresh": "no"})
+    session_ocid.start()
+    with Again(session.give, SHORT_S / 2):
+        crosses_refreshes(session_ocid, store, b)
+    assert store.count("RefreshSession") == 0
+
+
+def test_a_session_that_is_over_waits_for_a_new_login(session_ocid, store, b):
+    session = Session(session_ocid, store)
+    session_ocid.start()
+    session_ocid.done(session_ocid.put(b"x", f"{b}/1"))
+    store.revoke_tokens()
+    jobs = [session_ocid.put(b"x", f"{b}/{i}") for i in range(2, 5)]
+    for job in jobs:
+        status = session_ocid.wait_for(job, "waiting", "login")
+        assert status.outcome.http_status == 401
+    assert store.count("RefreshSession", status=401) >= 1
+    session.login()  # nobody tells the daemon
+    for job in jobs:
+        session_ocid.done(job)
+
+
+def test_a_session_that_has_expired_says_how_to_mend_it(session_ocid, store, b):
+    store.set_clock(-4000)
+    session = Session(session_ocid, store)
+    store.set_clock(0)
+    session_ocid.start()
+    status = session_ocid.wait_for(session_ocid.put(b"x", f"{b}/o"), "waiting", "login")
+    assert "oci session authenticate" in status.outcome.text
+    assert store.count(bucket=b) == 0, "nothing is sent by an expired token"
+    session.login()
+    session_ocid.done(status.id)
+
+
+def test_a_session_without_a_token_file(session_ocid, store, b):
+    session = Session(session_ocid, store)
+    session.token_file.unlink()
+    session_ocid.start()
+    status = session_ocid.wait_for(session_ocid.put(b"x", f"{b}/o"), "waiting", "login")
+    assert str(session.token_file) in status.outcome.text
+    session.login()
+    session_ocid.done(status.id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [{"do": 503}, {"do": "truncate", "after": 40}])
+def test_a_refresh_that_fails_for_now_is_tried_again(session_ocid, store, b, token_seconds, fault):
+    token_seconds(round(12 * SLOW))  # three seconds of which are for a second try
+    Session(session_ocid, store)
+    session_ocid.start()
+    store.on("RefreshSession", **fault)
+    session_ocid.done(session_ocid.put(b"x", f"{b}/1"))
+    store.wait_hit("RefreshSession", 2, timeout=30 * SLOW, state="done")
+    session_ocid.done(session_ocid.put(b"x", f"{b}/2"))
+    assert store.count(bucket=b, status=401) == 0
+
+
+@pytest.mark.slow
+def test_a_token_of_another_tool_is_not_overwritten(session_ocid, store, b, token_seconds):
+    """It came while ours was being asked for: it may belong to another login."""
+    token_seconds(SHORT_S)
+    session = Session(session_ocid, store)
+    session_ocid.start()
+    store.on("RefreshSession", do="hang", at="answer", count=1)
+    session_ocid.done(session_ocid.put(b"x", f"{b}/1"))
+    store.wait_hit("RefreshSession", timeout=30 * SLOW)
+    session.login(seconds=3600)
+    theirs = session.token
+    store.release()
+    store.wait_hit("RefreshSession", state="done", timeout=30 * SLOW)
+    for i in range(20):
+        session_ocid.done(session_ocid.put(b"x", f"{b}/{i}"))
+    assert session.token == theirs
+    assert store.count("RefreshSession") == 1
+
+
+# Keys.
+
+ROTATIONS, JOBS = (int(os.environ.get(name, usual)) for name, usual in
+                   (("OCID_ROTATIONS", 10), ("OCID_ROTATION_JOBS", 1000)))
+
+
+@pytest.mark.slow
+def test_keys_that_rotate_cost_no_job(make_ocid, store, b, tmp_path):
+    """Nobody tells the daemon; the old key is refused from the moment when the new one is there."""
+    ocid = make_ocid().start()
+    source = ocid.file(b"x" * 1000)
+    jobs, old = [], None
+    for i in range(ROTATIONS):
+        folder = tmp_path / f"key{i}"
+        folder.mkdir()
+        fresh = make_profile(folder)
+        store.add_key(fresh.key_id, fresh.public_pem)
+        replace(ocid.oci_config, "[DEFAULT]\n" + "".join(
+            f"{k}={v}\n" for k, v in fresh.as_config().items()))
+        store.drop_key(old.key_id if old else ocid.profile.key_id)
+        old = fresh
+        jobs += [ocid.put(source, f"{b}/{i}/{n}") for n in range(JOBS // ROTATIONS)]
+    states = [ocid.done(job, timeout=60 * SLOW) for job in jobs]
+    assert len(states) == JOBS and all(state.state == "done" for state in states)
+    assert len(store.names(b)) == JOBS
+    store.add_key(ocid.profile.key_id, ocid.profile.public_pem)
+
+
+def test_a_bad_new_key_keeps_the_old_one_and_says_so(ocid, store, b):
+    ocid.done(ocid.put(b"x", f"{b}/1"))
+    text = ocid.oci_config.read_text()
+    replace(ocid.oci_config, text.replace(ocid.profile.fingerprint, ":".join(["00"] * 16)))
+    until(lambda: "keeps its old credential" in ocid.log(), "it is said")
+    ocid.done(ocid.put(b"x", f"{b}/2"))

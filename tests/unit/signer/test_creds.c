@@ -311,6 +311,7 @@ static void test_session(void **state)
     snprintf(token, sizeof token, "%s/token", f->dir);
     fixture_config(f, "[s]\n" KEY "region=fra\ntenancy=" TENANCY "\nsecurity_token_file=~/token\n");
     struct creds *c = open_creds(f);
+    set(c, "s\t\t\tno\n"); /* nobody refreshes it here */
     assert_int_equal(borrow(c, "s"), OCID_E_LOGIN);
     assert_non_null(strstr(get(c, "s")->key_text, "/token'"));
     fixture_write(token, TOKEN "\n", strlen(TOKEN) + 1);
@@ -348,6 +349,7 @@ static void test_a_session_stays_open(void **state)
     fixture_config(f, "[s]\nkey_file=" VECTORS "/test-key.pkcs8-enc.pem\nregion=fra\n" FP
                       "security_token_file=~/token\n");
     struct creds *c = open_creds(f);
+    set(c, "s\t\t\tno\n");
     assert_int_equal(borrow(c, "s"), OCID_E_LOCKED);
     assert_int_equal(unlock(c, "s", PASS, 0, 0, text), 0);
     assert_int_equal(borrow(c, "s"), OCID_E_LOGIN);
@@ -361,12 +363,12 @@ static void test_what_ocid_conf_says(void **state)
 {
     const struct fixture *f = *state;
     struct oc_err err;
-    static const char *const bad[] = {"a", "a\tb", "a\tb\tc", "a\tb\tc\nd\n"};
+    static const char *const bad[] = {"a", "a\tb", "a\tb\tc", "a\tb\tc\td", "a\tb\tc\td\ne\n"};
     fixture_config(f, "[DEFAULT]\n" GOOD FP KEY "[a]\n");
     struct creds *c = open_creds(f);
     for (size_t i = 0; i < N_ROWS(bad); i++)
         assert_int_equal(creds_set(c, bad[i], strlen(bad[i]), &err), OCID_E_INVALID);
-    set(c, "a\t\tphx\nb\tinstance_principal\tlhr\nc\tnonsense\t\n");
+    set(c, "a\t\tphx\tyes\nb\tinstance_principal\tlhr\tyes\nc\tnonsense\t\tyes\n");
     assert_string_equal(get(c, "a")->hosts.region, "us-phoenix-1");
     assert_int_equal(borrow(c, "a"), 0);
     assert_ptr_equal(get(c, "b")->mode, &mode_instance_principal);
@@ -374,7 +376,7 @@ static void test_what_ocid_conf_says(void **state)
     assert_string_equal(get(c, "b")->tenancy, ""); /* inherits nothing */
     assert_non_null(strstr(get(c, "c")->text, "auth = nonsense in ocid.conf unknown"));
     unlink(f->config);
-    set(c, "b\tinstance_principal\t\n"); /* enough without a configuration of the SDKs */
+    set(c, "b\tinstance_principal\t\tyes\n"); /* enough without a configuration of the SDKs */
     assert_string_equal(get(c, "b")->hosts.region, "");
     creds_free(c);
 }
@@ -391,7 +393,7 @@ static void test_resource(void **state)
     setenv("OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM", path, 1);
     setenv("OCI_RESOURCE_PRINCIPAL_REGION", "fra", 1);
     struct creds *c = open_creds(f);
-    set(c, "fn\tresource_principal\t\n");
+    set(c, "fn\tresource_principal\t\tyes\n");
     assert_null(getenv("OCI_RESOURCE_PRINCIPAL_RPST")); /* taken away */
     assert_int_equal(borrow(c, "fn"), 0);
     assert_string_equal(get(c, "fn")->hosts.region, "eu-frankfurt-1");
