@@ -20,8 +20,10 @@
 #include "core/mem.h"
 #include "core/paths.h"
 #include "core/work.h"
+#include "jobs/fetch.h"
 #include "jobs/room.h"
 #include "ocid/version.h"
+#include "proto/buf.h"
 #include "rpc/server.h"
 #include "store/recover.h"
 
@@ -80,6 +82,34 @@ static struct engine_options engine_options_of(const struct config *c)
     };
 }
 
+/* ---- what ocid.conf says of profiles ---- */
+
+/* For vault_profiles(). */
+static char *profile_lines(const struct config *c)
+{
+    struct oc_buf b;
+    oc_buf_init(&b, 64 * 1024);
+    for (unsigned i = 0; i < c->n_profiles; i++) {
+        const struct config_profile *p = &c->profile[i];
+        const char *mode = p->auth == CONFIG_AUTH_AUTO ? "" : config_auth_word(p->auth);
+        const char *part[] = {p->name, "\t", mode, "\t", p->region, "\t", p->refresh ? "yes" : "no",
+                              "\n"};
+        for (size_t k = 0; k < sizeof part / sizeof *part; k++)
+            oc_buf_add(&b, part[k], strlen(part[k]));
+    }
+    char *lines = b.len ? oc_strndup(b.data, b.len) : oc_strdup("");
+    oc_buf_fini(&b);
+    return lines;
+}
+
+static int has_resource(const struct config *c)
+{
+    for (unsigned i = 0; i < c->n_profiles; i++)
+        if (c->profile[i].auth == CONFIG_AUTH_RESOURCE_PRINCIPAL)
+            return 1;
+    return 0;
+}
+
 /* ---- reload: all or nothing ---- */
 
 static void tell_reloaded(struct app *a, const struct oc_err *err)
@@ -124,6 +154,8 @@ static void on_config_read(struct work *w)
     engine_configure(a->room.engine, &e);
     room_configured(&a->room, a->config);
     config_unref(old);
+    oc_auto_mem char *lines = profile_lines(a->config);
+    vault_profiles(a->room.vault, lines);
     vault_reload(a->room.vault, on_keys_read, a);
 }
 
@@ -233,6 +265,12 @@ static void on_keys_changed(void *arg)
         room_keys_changed(&a->room);
 }
 
+static void on_fetch(void *arg, const struct vault_fetch *f)
+{
+    struct app *a = arg;
+    room_fetch(&a->room, f);
+}
+
 /* ---- the start ---- */
 
 static int open_spool(struct app *a, struct oc_err *err)
@@ -246,29 +284,36 @@ static int open_spool(struct app *a, struct oc_err *err)
 static int open_vault(struct app *a, struct oc_err *err)
 {
     const struct config *c = a->config;
-    struct oci_place place = {.override = c->network_endpoint};
-    struct oci_endpoint at;
-    const char *hosts[2];
+    const struct {
+        enum oci_service service;
+        const char *override;
+    } given[] = {{OCI_OBJECT_STORAGE, c->network_endpoint},
+                 {OCI_IDENTITY, c->network_identity_endpoint},
+                 {OCI_AUTH, c->network_auth_endpoint}};
+    enum { N_GIVEN = sizeof given / sizeof *given };
+    char host[N_GIVEN][OCI_HOST_SIZE];
+    const char *hosts[N_GIVEN];
     size_t n = 0;
-    char storage[OCI_HOST_SIZE], identity[OCI_HOST_SIZE];
-    if (*c->network_endpoint) {
-        if (oci_endpoint_make(OCI_OBJECT_STORAGE, &place, &at, err))
+    for (int i = 0; i < N_GIVEN; i++) {
+        struct oci_place place = {.override = given[i].override};
+        struct oci_endpoint at;
+        if (!*given[i].override)
+            continue;
+        if (oci_endpoint_make(given[i].service, &place, &at, err))
             return err->code;
-        snprintf(storage, sizeof storage, "%s", at.host);
-        hosts[n++] = storage;
+        memcpy(host[n], at.host, sizeof host[n]);
+        hosts[n] = host[n];
+        n++;
     }
-    if (*c->network_identity_endpoint) {
-        place.override = c->network_identity_endpoint;
-        if (oci_endpoint_make(OCI_IDENTITY, &place, &at, err))
-            return err->code;
-        snprintf(identity, sizeof identity, "%s", at.host);
-        hosts[n++] = identity;
-    }
+    oc_auto_mem char *lines = profile_lines(c);
     struct vault_options v = {.config = c->credentials_config_file,
+                              .profiles = lines,
+                              .resources = has_resource(c),
                               .hosts = hosts,
                               .n_hosts = n,
                               .on_dead = on_signer_dead,
                               .on_change = on_keys_changed,
+                              .on_fetch = on_fetch,
                               .arg = a};
     a->room.vault = vault_open(a->room.uv, &v, err);
     return a->room.vault ? 0 : err->code;

@@ -60,7 +60,8 @@ int main(int argc, char **argv)
     struct app_options opt = {0};
     struct oc_err err = {0};
     int check = 0, recover = 0, c;
-    env_cut(NULL);
+    static const char *const resources[] = {"OCI_RESOURCE_PRINCIPAL_*", NULL};
+    env_cut(resources); /* what is left goes to the signer, or away */
     while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
         switch (c) {
         case 'c':

@@ -38,6 +38,7 @@ enum kind { KIND_WORD, KIND_U32, KIND_U64, KIND_TEXT, KIND_PATH, KIND_URL };
 #define KIND_OF_PROXY    KIND_URL
 #define KIND_OF_LEVEL    KIND_WORD
 #define KIND_OF_CHECKSUM KIND_WORD
+#define KIND_OF_AUTH     KIND_WORD
 
 /* The words of a KIND_WORD in the order of its enum, the schemes of a KIND_URL. */
 #define WORDS_OF_BOOL     "no|yes"
@@ -49,13 +50,14 @@ enum kind { KIND_WORD, KIND_U32, KIND_U64, KIND_TEXT, KIND_PATH, KIND_URL };
 #define WORDS_OF_PROXY    "http|https|socks5|socks5h"
 #define WORDS_OF_LEVEL    "error|warn|info|debug"
 #define WORDS_OF_CHECKSUM "auto|crc32c|md5|off"
+#define WORDS_OF_AUTH     "auto|api_key|session|instance_principal|resource_principal"
 
 struct setting {
     const char *section, *key;
     enum kind kind;
     const char *words, *def;
     uint64_t min, max;
-    size_t at; /* in struct config */
+    size_t at; /* in struct config, or struct config_profile */
     const char *doc;
 };
 
@@ -71,10 +73,26 @@ static const struct setting settings[] = {
      offsetof(struct config, section##_##key),                                                     \
      doc},
 #include "core/config.def"
-#undef SETTING
 };
 
-enum { N_SETTINGS = sizeof settings / sizeof *settings };
+static const struct setting of_profile[] = {
+#define OF_PROFILE(key, type, def, min, max, doc)                                                  \
+    {"profile",                                                                                    \
+     #key,                                                                                         \
+     KIND_OF_##type,                                                                               \
+     WORDS_OF_##type,                                                                              \
+     def,                                                                                          \
+     min,                                                                                          \
+     max,                                                                                          \
+     offsetof(struct config_profile, key),                                                         \
+     doc},
+#include "core/config.def"
+};
+
+enum {
+    N_SETTINGS = sizeof settings / sizeof *settings,
+    N_OF_PROFILE = sizeof of_profile / sizeof *of_profile,
+};
 
 static int is_text(const struct setting *s)
 {
@@ -231,10 +249,10 @@ static int set_text(const struct setting *s, const char *value, void *field, str
     return 0;
 }
 
-static int set_value(struct config *c, const struct setting *s, const char *value,
-                     struct oc_err *err)
+/* base: a struct config, or of a profile. */
+static int set_value(void *base, const struct setting *s, const char *value, struct oc_err *err)
 {
-    void *field = (char *)c + s->at;
+    void *field = (char *)base + s->at;
     if (is_text(s))
         return set_text(s, value, field, err);
     return s->kind == KIND_WORD ? set_word(s, value, field, err) : set_number(s, value, field, err);
@@ -316,6 +334,7 @@ struct reading {
     int rc;   /* of the first error; nothing is read after it */
     struct config *config;
     unsigned char seen[N_SETTINGS];
+    unsigned char seen_of[CONFIG_PROFILES_MAX][N_OF_PROFILE];
     struct oc_err *err;
 };
 
@@ -341,7 +360,7 @@ static int refuse_name(struct reading *r, const char *section, const char *key)
         return refuse(r, "[%s] is not a section; %s%s%s", section,
                       near ? "did you mean ["
                            : "they are [daemon] [credentials] [network] "
-                             "[transfer] [limits",
+                             "[transfer] [limits] [profile NAME",
                       near ? near : "", near ? "]?" : "]");
     }
     const struct setting *near = setting_near(section, key);
@@ -353,11 +372,74 @@ static int refuse_name(struct reading *r, const char *section, const char *key)
                   near->key, near->section);
 }
 
+/* ---- [profile NAME] ---- */
+
+static const char profile_prefix[] = "profile ";
+
+/* What stands behind "profile ", NULL: another kind of section. */
+static const char *profile_of(const char *section)
+{
+    size_t n = sizeof profile_prefix - 1;
+    return strncmp(section, profile_prefix, n) ? NULL : section + n;
+}
+
+/* All defaults; NULL and *err if there are too many of them. */
+static struct config_profile *profile_make(struct config *c, const char *name, struct oc_err *err)
+{
+    for (unsigned i = 0; i < c->n_profiles; i++)
+        if (!strcmp(c->profile[i].name, name))
+            return &c->profile[i];
+    if (c->n_profiles == CONFIG_PROFILES_MAX) {
+        oc_fail(err, OCID_E_CONFIG, 0, "there are more than %d profiles", CONFIG_PROFILES_MAX);
+        return NULL;
+    }
+    struct config_profile *p = &c->profile[c->n_profiles++];
+    p->name = oc_strdup(name);
+    for (int i = 0; i < N_OF_PROFILE; i++)
+        set_value(p, &of_profile[i], of_profile[i].def, err);
+    return p;
+}
+
+static int on_profile_entry(struct reading *r, const char *name, const char *key, const char *value)
+{
+    struct oc_err why;
+    struct config_profile *p = profile_make(r->config, name, &why);
+    if (!p)
+        return refuse(r, "%s", why.text);
+    for (int i = 0; i < N_OF_PROFILE; i++) {
+        if (strcmp(of_profile[i].key, key))
+            continue;
+        if (r->seen_of[p - r->config->profile][i]++)
+            return refuse(r, "'%s' is set twice; keep one of the lines", key);
+        if (set_value(p, &of_profile[i], value, &why))
+            return refuse(r, "%s: %s", key, why.text);
+        return 1;
+    }
+    return refuse(r, "[profile %s] has no setting '%s'; it may have auth, refresh and region", name,
+                  key);
+}
+
+const char *config_auth_word(enum config_auth auth)
+{
+    static const char *const words[] = {
+        [CONFIG_AUTH_AUTO] = "auto",
+        [CONFIG_AUTH_API_KEY] = "api_key",
+        [CONFIG_AUTH_SESSION] = "session",
+        [CONFIG_AUTH_INSTANCE_PRINCIPAL] = "instance_principal",
+        [CONFIG_AUTH_RESOURCE_PRINCIPAL] = "resource_principal",
+    };
+    return words[auth];
+}
+
+/* ---- entries ---- */
+
 static int on_entry(void *user, const char *section, const char *key, const char *value)
 {
     struct reading *r = user;
     if (r->rc)
         return 0;
+    if (profile_of(section))
+        return on_profile_entry(r, profile_of(section), key, value);
     const struct setting *s = setting_find(section, key);
     if (!s)
         return refuse_name(r, section, key);
@@ -379,7 +461,12 @@ static void check_header(struct reading *r, const char *line, size_t n)
     size_t len = (size_t)(end - line - 1);
     memcpy(section, line + 1, len);
     section[len] = 0;
-    if (!section_known(section))
+    const char *profile = profile_of(section);
+    if (profile && (!*profile || len > CONFIG_PROFILE_NAME_MAX + sizeof profile_prefix - 1 ||
+                    strcspn(profile, " \t") != strlen(profile)))
+        refuse(r, "[profile NAME] wants a name of at most %d bytes without blanks",
+               CONFIG_PROFILE_NAME_MAX);
+    else if (!profile && !section_known(section))
         refuse_name(r, section[0] ? section : " ", "");
 }
 
@@ -533,6 +620,12 @@ void config_unref(struct config *c)
     for (size_t i = 0; i < N_SETTINGS; i++)
         if (is_text(&settings[i]))
             free(*(char **)((char *)c + settings[i].at));
+    for (unsigned p = 0; p < c->n_profiles; p++) {
+        free(c->profile[p].name);
+        for (int i = 0; i < N_OF_PROFILE; i++)
+            if (is_text(&of_profile[i]))
+                free(*(char **)((char *)&c->profile[p] + of_profile[i].at));
+    }
     free(c->path);
     free(c);
 }
@@ -591,5 +684,10 @@ int config_print_example(FILE *out)
         section = settings[i].section;
         print_setting(out, &settings[i]);
     }
+    fputs("\n# One of these a profile: what is said here comes before what ~/.oci/config says.\n"
+          "#[profile NAME]\n",
+          out);
+    for (int i = 0; i < N_OF_PROFILE; i++)
+        print_setting(out, &of_profile[i]);
     return fflush(out) || ferror(out) ? -1 : 0;
 }

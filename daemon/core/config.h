@@ -22,6 +22,16 @@ enum config_checksum {
     CONFIG_CHECKSUM_OFF,
 };
 
+enum config_auth {
+    CONFIG_AUTH_AUTO,
+    CONFIG_AUTH_API_KEY,
+    CONFIG_AUTH_SESSION,
+    CONFIG_AUTH_INSTANCE_PRINCIPAL,
+    CONFIG_AUTH_RESOURCE_PRINCIPAL,
+};
+
+enum { CONFIG_PROFILES_MAX = 64, CONFIG_PROFILE_NAME_MAX = 41 };
+
 /* What a TYPE of config.def is in C. Texts are never NULL, an empty one is "". A PATH is absolute
  * ("~/" was replaced), a URL is scheme://host[:port] without a slash at its end. */
 #define CONFIG_C_BOOL     int
@@ -33,6 +43,14 @@ enum config_checksum {
 #define CONFIG_C_PROXY    char *
 #define CONFIG_C_LEVEL    enum log_level
 #define CONFIG_C_CHECKSUM enum config_checksum
+#define CONFIG_C_AUTH     enum config_auth
+
+/* What stands in [profile NAME]. */
+struct config_profile {
+    char *name;
+#define OF_PROFILE(key, type, def, min, max, doc) CONFIG_C_##type key;
+#include "core/config.def"
+};
 
 /* One field a setting, named section_key: c->transfer_part_mib. */
 struct config {
@@ -40,8 +58,12 @@ struct config {
     char *path;      /* of the file that was read; NULL: there is none, all are defaults */
 #define SETTING(section, key, type, def, min, max, doc) CONFIG_C_##type section##_##key;
 #include "core/config.def"
-#undef SETTING
+    struct config_profile profile[CONFIG_PROFILES_MAX];
+    unsigned n_profiles;
 };
+
+/* The word of ocid.conf; static. */
+const char *config_auth_word(enum config_auth auth);
 
 /* Reads path, or the file at the user's default place (system: /etc/ocid/ocid.conf) if path is
  * NULL; only the latter may be missing, which gives the defaults. All or nothing. *ret starts with

@@ -107,7 +107,7 @@ static int mend_auth(struct account *a, const struct xfer_request *req)
     else if (req->kind == OCI_KIND_CLOCK && !a->n_auth++)
         room_learn_clock(a->room, a, req->server_date_offset_s);
     else if (req->kind == OCI_KIND_CREDENTIALS && !a->n_auth++)
-        room_reload_keys(a->room);
+        room_refused(a->room, a);
     else
         return a->n_auth = 0;
     return a->n_auth > 0;
@@ -132,7 +132,7 @@ static void on_namespace(struct answer_to *self, struct xfer_request *req)
     ask(a);
 }
 
-static void account_free(struct account *a)
+void account_free(struct account *a)
 {
     while (a->at) {
         struct account_place *at = a->at;
@@ -171,7 +171,8 @@ static void on_facts(void *arg, const struct vault_facts *facts, const struct oc
     struct oc_err err = {0};
     a->facts = ACCOUNT_NEW;
     if (!a->room) {
-        account_free(a);
+        if (!a->renewing)
+            account_free(a);
         return;
     }
     if (!facts || facts->err.code) {
@@ -211,7 +212,7 @@ int account_need(struct account *a, struct account_wait *w, enum account_need ne
 void account_drop(struct account *a)
 {
     struct account **at = &a->room->accounts.list;
-    if (a->waits || a->asking_namespace || a->facts != ACCOUNT_NEW || a->at)
+    if (a->waits || a->asking_namespace || a->renewing || a->facts != ACCOUNT_NEW || a->at)
         return;
     while (*at != a)
         at = &(*at)->next;
@@ -243,7 +244,7 @@ void accounts_fini(struct accounts *all)
         assert(!a->waits && !a->asking_namespace);
         all->list = a->next;
         a->room = NULL;
-        if (a->facts != ACCOUNT_ASKING) /* else on_facts() frees it: the vault closes later */
-            account_free(a);
+        if (a->facts != ACCOUNT_ASKING && !a->renewing)
+            account_free(a); /* else the answer frees it: the vault closes later */
     }
 }

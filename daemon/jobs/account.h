@@ -45,6 +45,7 @@ struct account {
     char *tenancy, *user;
     char namespace[257];
     int asking_namespace;
+    int renewing;    /* the signer has been told that they were refused */
     unsigned n_auth; /* 401s in a row that were met by a better clock or fresh credentials */
     enum { SUMS_UNKNOWN, SUMS_CRC32C, SUMS_NO_CRC32C } sums; /* what the endpoint answers with */
     struct account_wait *waits;
@@ -72,6 +73,9 @@ void account_need_end(struct account *a, struct account_wait *w);
 /* No run refers to it any more: it goes if nothing is known of it, as with a profile that there is
  * not. */
 void account_drop(struct account *a);
+
+/* For the answers that come after accounts_fini(). */
+void account_free(struct account *a);
 
 /* Facts and endpoints are asked for again by whoever comes next; requests under way go on with what
  * they have. */

@@ -335,10 +335,15 @@ void room_count_answer(struct room *r, const struct run_request *q)
 
 /* ---- keys and clocks ---- */
 
-static void on_reloaded(void *arg, const char *text, const struct oc_err *err)
+static void on_renewed(void *arg, const char *text, const struct oc_err *err)
 {
-    struct room *r = arg;
-    r->reloading_keys = 0;
+    struct account *a = arg;
+    a->renewing = 0;
+    if (!a->room) {
+        if (a->facts != ACCOUNT_ASKING)
+            account_free(a);
+        return;
+    }
     if (err->code)
         log_warn("keys are used as they were: %s", err->text);
     else if (text && *text)
@@ -346,12 +351,12 @@ static void on_reloaded(void *arg, const char *text, const struct oc_err *err)
 }
 
 /* Once at a time, however many requests were refused. */
-void room_reload_keys(struct room *r)
+void room_refused(struct room *r, struct account *a)
 {
-    if (r->reloading_keys)
+    if (a->renewing)
         return;
-    r->reloading_keys = 1;
-    vault_reload(r->vault, on_reloaded, r);
+    a->renewing = 1;
+    vault_refused(r->vault, a->profile, on_renewed, a);
 }
 
 void room_learn_clock(struct room *r, struct account *a, int64_t offset_s)

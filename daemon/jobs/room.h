@@ -46,7 +46,7 @@ struct room {
     struct flow *flows;                 /* a host each */
     unsigned sign_ahead; /* requests handed over before a connection is free, to be signed */
     unsigned turn;
-    int reloading_keys, pruning;
+    int pruning;
     uv_timer_t grace;         /* while stopping */
     struct job_timer *timers; /* of jobs with a time limit */
     struct {
@@ -201,7 +201,7 @@ struct run_request;
 void room_count_request(struct room *r, struct run_request *q);
 void room_count_answer(struct room *r, const struct run_request *q);
 void room_learn_clock(struct room *r, struct account *a, int64_t offset_s);
-void room_reload_keys(struct room *r);
+void room_refused(struct room *r, struct account *a);
 
 int room_load(struct room *r, struct oc_err *err);
 void room_prune(struct room *r);

@@ -435,12 +435,13 @@ static void mend_auth(struct run *u, struct run_request *q)
         err->code = OCID_E_UNAVAILABLE;
         return;
     }
-    if (q->n_kicks == u->n_kicks && ++u->n_auth >= AUTH_TRIES) {
+    int fresh = !u->account->renewing; /* else it was signed with what is being replaced */
+    if (fresh && q->n_kicks == u->n_kicks && ++u->n_auth >= AUTH_TRIES) {
         if (u->job->durable)
             err->code = OCID_E_LOGIN;
         return;
     }
-    room_reload_keys(u->room);
+    room_refused(u->room, u->account);
     err->code = OCID_E_UNAVAILABLE;
 }
 

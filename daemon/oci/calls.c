@@ -123,6 +123,7 @@ struct oci_to_sign oci_request_to_sign(const struct oci_request *r, const char *
                                        const char *obo_token)
 {
     return (struct oci_to_sign){
+        .names = r->names,
         .method = r->method,
         .target = r->target,
         .host = r->host,
@@ -224,20 +225,15 @@ static void body_elsewhere(struct oci_request *r, uint64_t bytes)
 }
 
 /* Takes json away; signs the body. */
-static int body_json(struct oci_request *r, json_t *json, struct oc_err *err)
+static int body_text(struct oci_request *r, const char *text, struct oc_err *err)
 {
     uint8_t sha[EVP_MAX_MD_SIZE];
     char sha_text[OCI_BASE64_SIZE(32)], length[24];
     unsigned n_sha = 0;
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (!text)
-        return oc_fail(err, OCID_E_INVALID, 0, "a text of the request is not UTF-8");
     size_t n = strlen(text);
     r->body = oci_arena_text(&r->arena, text, n);
     r->body_bytes = n;
     r->body_kind = OCI_BODY_HERE;
-    free(text);
     if (!EVP_Digest(r->body, n, sha, &n_sha, EVP_sha256(), NULL) || n_sha != 32)
         return oc_fail(err, OCID_E_INTERNAL, 0, "libcrypto cannot compute SHA-256");
     oci_base64(sha, n_sha, sha_text);
@@ -249,6 +245,17 @@ static int body_json(struct oci_request *r, json_t *json, struct oc_err *err)
 }
 
 /* A builder that met an error leaves nothing behind. */
+static int body_json(struct oci_request *r, json_t *json, struct oc_err *err)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!text)
+        return oc_fail(err, OCID_E_INVALID, 0, "a text of the request is not UTF-8");
+    int code = body_text(r, text, err);
+    free(text);
+    return code;
+}
+
 static int end(struct oci_request *r, int code)
 {
     if (code)
@@ -749,6 +756,27 @@ int oci_call_bucket(const struct oci_where *w, struct oci_request *ret, struct o
         return code;
     begin(ret, "GET", w->host, &p, 0);
     return 0;
+}
+
+int oci_call_metadata(const char *host, const char *document, struct oci_request *ret,
+                      struct oc_err *err)
+{
+    struct path p = {.n_pieces = 0};
+    segment(&p, "/opc/v2/", NULL);
+    add_piece(&p, document, 0);
+    begin(ret, "GET", host, &p, 1);
+    return end(ret, add_header(ret, "authorization", "Bearer Oracle", err));
+}
+
+int oci_call_auth(const char *host, const char *target, const char *json, int federated,
+                  struct oci_request *ret, struct oc_err *err)
+{
+    struct path p = {.n_pieces = 0};
+    add_piece(&p, target, 0);
+    begin(ret, "POST", host, &p, 0);
+    if (federated)
+        ret->names = OCI_NAMES_FEDERATED;
+    return end(ret, body_text(ret, json, err));
 }
 
 int oci_call_user(const char *host, const char *user_id, struct oci_request *ret,

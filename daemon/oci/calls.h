@@ -45,6 +45,7 @@ struct oci_request {
     uint64_t body_bytes;
     /* NULL when the body is not signed (and for GET, HEAD, DELETE); else as in headers */
     const char *content_length, *content_type, *content_sha256;
+    const char *names;   /* list to sign, in order; NULL: oci_names() */
     int expect_continue; /* a hint: "Expect: 100-continue" is worth a round trip */
     int conditional;     /* it has if-match, if-none-match */
     int is_object;       /* the path names an object: what a 404 without a body is about */
@@ -162,6 +163,14 @@ int oci_call_buckets(const struct oci_where *w, const char *compartment, unsigne
 int oci_call_bucket_create(const struct oci_where *w, const char *compartment,
                            const char *storage_tier, struct oci_request *ret, struct oc_err *err);
 int oci_call_bucket(const struct oci_where *w, struct oci_request *ret, struct oc_err *err);
+
+/* GET of the metadata service of an instance; document is "instance/region" or the like. */
+int oci_call_metadata(const char *host, const char *document, struct oci_request *ret,
+                      struct oc_err *err);
+
+/* POST of JSON text to the Auth service. federated: signed without the host, as that call is. */
+int oci_call_auth(const char *host, const char *target, const char *json, int federated,
+                  struct oci_request *ret, struct oc_err *err);
 
 /* Of the identity service: host is its endpoint's. "Do my credentials work?" */
 int oci_call_user(const char *host, const char *user_id, struct oci_request *ret,

@@ -46,6 +46,7 @@ enum { PROFILES_SHOWN = 64 };
 static const char *key_word(const struct vault_facts *f)
 {
     static const char *const words[] = {[WIRE_KEY_OK] = "ok",
+                                        [WIRE_KEY_OVER] = "over",
                                         [WIRE_KEY_LOCKED] = "locked",
                                         [WIRE_KEY_ABSENT] = "absent",
                                         [WIRE_KEY_BAD] = "bad"};

@@ -23,6 +23,7 @@
 struct fill {
     const struct profile_file *f;
     const struct creds_options *o;
+    const struct creds_set *set; /* NULL: ocid.conf says nothing */
     const char *path;
     unsigned section;
     struct cred *cred;
@@ -109,7 +110,7 @@ static int take(struct fill *x, const char *key, char *out, size_t size)
 }
 
 /* ^([0-9a-zA-Z-_]+[.:])([0-9a-zA-Z-_]*[.:]){3,}([0-9a-zA-Z-_]+)$ */
-static int is_ocid(const char *s)
+int creds_is_ocid(const char *s)
 {
     int separators = 0;
     char last = '.';
@@ -160,31 +161,47 @@ static void check_rights(struct cred *c, const char *path)
         creds_note(c, "permissions of '%s' are too open (chmod 600)", path);
 }
 
-static enum wire_kind find_kind(struct fill *x)
+/* A session stands in the section itself: DEFAULT often has a user, whom all others inherit. */
+static int is_session(const struct fill *x)
+{
+    const struct profile_entry *token = entry(x, "security_token_file"), *user = entry(x, "user");
+    return token && (!user || (token->section == x->section && user->section != x->section));
+}
+
+static const struct mode *find_mode(struct fill *x)
 {
     char type[64];
+    if (x->set && x->set->mode[0]) {
+        const struct mode *m = mode_find(x->set->mode, strlen(x->set->mode));
+        if (!m)
+            problem(x, "auth = %s in ocid.conf unknown", x->set->mode);
+        return m ? m : &mode_api_key;
+    }
     if (take(x, "authentication_type", type, sizeof type)) {
-        if (strcmp(type, "instance_principal"))
+        if (strcmp(type, mode_instance_principal.name))
             problem(x, "authentication_type unknown (line %u)",
                     entry(x, "authentication_type")->line);
-        return WIRE_KIND_INSTANCE;
+        return &mode_instance_principal;
     }
-    return entry(x, "security_token_file") && !entry(x, "user") ? WIRE_KIND_SESSION
-                                                                : WIRE_KIND_API_KEY;
+    return is_session(x) ? &mode_session : &mode_api_key;
 }
 
 static void take_region(struct fill *x)
 {
     char region[RULES_REGION_SIZE];
     int before = x->n_problems, there = take(x, "region", region, sizeof region);
-    if (!there && x->o->region) {
-        snprintf(region, sizeof region, "%s", x->o->region);
-        there = 1;
-    }
+    const char *instead = x->set && x->set->region[0] ? x->set->region : NULL;
+    if (!there && !instead)
+        instead = x->o->region;
+    if (instead)
+        snprintf(region, sizeof region, "%s", instead);
+    there |= !!instead;
+    x->cred->region_set = x->set && x->set->region[0];
     rules_region(&x->cred->hosts, there ? region : "");
     x->cred->hosts.extra = x->o->hosts;
     x->cred->hosts.n_extra = x->o->n_hosts;
-    if (!x->cred->hosts.region[0] && x->n_problems == before && x->cred->kind != WIRE_KIND_INSTANCE)
+    if (!x->cred->hosts.region[0] && x->n_problems == before &&
+        (x->cred->mode->needs & MODE_REGION))
         problem(x, "region missing");
 }
 
@@ -192,11 +209,11 @@ static void take_key_file(struct fill *x)
 {
     struct cred *c = x->cred;
     struct stat st;
+    if (!(c->mode->needs & MODE_KEY))
+        return;
     take_path(x, "key_file", c->key_file);
     if (entry(x, "key_content"))
         problem(x, "key_content is not allowed in a file (line %u)", entry(x, "key_content")->line);
-    if (c->kind == WIRE_KIND_INSTANCE)
-        return;
     if (!entry(x, "key_file"))
         problem(x, "key_file missing");
     else if (c->key_file[0] && !stat(c->key_file, &st) && !S_ISREG(st.st_mode))
@@ -229,34 +246,45 @@ static void take_pass(struct fill *x, struct profile_text *pass)
                    e->line);
 }
 
-void creds_fill(const struct profile_file *f, unsigned section, const char *path,
-                const struct creds_options *o, struct cred *ret, struct profile_text *pass)
+static void take_name(struct fill *x)
 {
-    struct fill x = {.f = f, .o = o, .path = path, .section = section, .cred = ret};
-    struct profile_text name = profile_name(f, section);
+    struct profile_text name = profile_name(x->f, x->section);
+    if (x->set)
+        name = (struct profile_text){x->set->name, strlen(x->set->name)};
+    size_t n = name.n < sizeof x->cred->name ? name.n : sizeof x->cred->name - 1;
+    memcpy(x->cred->name, name.s, n);
+}
+
+void creds_fill(const struct profile_file *f, unsigned section, const char *path,
+                const struct creds_options *o, const struct creds_set *set, struct cred *ret,
+                struct profile_text *pass)
+{
+    struct fill x = {.f = f, .o = o, .set = set, .path = path, .section = section, .cred = ret};
     memset(ret, 0, sizeof *ret);
-    memcpy(ret->name, name.s, name.n < sizeof ret->name ? name.n : sizeof ret->name - 1);
-    ret->kind = find_kind(&x);
-    int api = ret->kind == WIRE_KIND_API_KEY;
-    take_checked(&x, "user", ret->user, sizeof ret->user, api, is_ocid);
-    take_checked(&x, "tenancy", ret->tenancy, sizeof ret->tenancy, api, is_ocid);
-    take_checked(&x, "fingerprint", ret->fingerprint, sizeof ret->fingerprint, api, is_fingerprint);
+    take_name(&x);
+    ret->mode = find_mode(&x);
+    ret->files_only = set && set->files_only;
+    int user = !!(ret->mode->needs & MODE_USER);
+    take_checked(&x, "user", ret->user, sizeof ret->user, user, creds_is_ocid);
+    take_checked(&x, "tenancy", ret->tenancy, sizeof ret->tenancy, user, creds_is_ocid);
+    take_checked(&x, "fingerprint", ret->fingerprint, sizeof ret->fingerprint, user,
+                 is_fingerprint);
     take_key_file(&x);
     take_region(&x);
     check_switches(&x);
-    take_path(&x, ret->kind == WIRE_KIND_INSTANCE ? "delegation_token_file" : "security_token_file",
-              ret->token_file);
+    if (ret->mode->token_key)
+        take_path(&x, ret->mode->token_key, ret->token_file);
     check_rights(ret, path);
     check_rights(ret, ret->token_file);
     take_pass(&x, pass);
-    if (api && !ret->code)
+    if (user && !ret->code)
         snprintf(ret->key_id, sizeof ret->key_id, "%s/%s/%s", ret->tenancy, ret->user,
                  ret->fingerprint);
 }
 
 /* --- keys --- */
 
-static int no_key(struct cred *c, enum wire_key state, int code, const char *text)
+int creds_no_key(struct cred *c, enum wire_key state, int code, const char *text)
 {
     key_unref(c->key);
     c->key = NULL;
@@ -270,23 +298,47 @@ static int refuse_key(struct cred *c, const struct oc_err *err)
 {
     struct oc_err said = *err;
     if (err->code == OCID_E_FILE)
-        return no_key(c, WIRE_KEY_ABSENT, OCID_E_KEY, err->text);
+        return creds_no_key(c, WIRE_KEY_ABSENT, OCID_E_KEY, err->text);
     if (err->code == OCID_E_LOCKED || err->code == OCID_E_KEY)
         oc_wrap(&said, "key '%s' of profile '%s'", c->key_file, c->name);
-    return no_key(c, err->code == OCID_E_LOCKED ? WIRE_KEY_LOCKED : WIRE_KEY_BAD,
-                  err->code == OCID_E_LOCKED ? OCID_E_LOCKED : OCID_E_KEY, said.text);
+    return creds_no_key(c, err->code == OCID_E_LOCKED ? WIRE_KEY_LOCKED : WIRE_KEY_BAD,
+                        err->code == OCID_E_LOCKED ? OCID_E_LOCKED : OCID_E_KEY, said.text);
 }
 
 static int check_fingerprint(struct cred *c, struct key *key)
 {
     char text[CREDS_TEXT_SIZE];
     const char *has = key_fingerprint(key);
-    if (c->kind != WIRE_KIND_API_KEY || !has[0] || !strcmp(has, c->fingerprint))
+    if (!(c->mode->needs & MODE_USER) || !has[0] || !strcmp(has, c->fingerprint))
         return 0;
     snprintf(text, sizeof text,
              "profile '%.80s': the fingerprint is %s, but the key '%.100s' has %s", c->name,
              c->fingerprint, c->key_file, has);
-    return no_key(c, WIRE_KEY_BAD, OCID_E_AUTH, text);
+    return creds_no_key(c, WIRE_KEY_BAD, OCID_E_AUTH, text);
+}
+
+void creds_take_key(struct cred *c, struct key *key)
+{
+    creds_no_key(c, WIRE_KEY_OK, 0, "");
+    c->key = key;
+    if (key_bits(key) < KEY_BITS_GOOD && !strstr(c->notes, " bits"))
+        creds_note(c, "the key has only %u bits", key_bits(key));
+}
+
+void creds_take_token(struct cred *c, struct token *token)
+{
+    token_fini(&c->token);
+    c->token = *token;
+    c->renew_at = token_renew_at(token);
+    if (token->tenancy[0])
+        snprintf(c->tenancy, sizeof c->tenancy, "%s", token->tenancy);
+    snprintf(c->user, sizeof c->user, "%s", token->user);
+}
+
+void creds_region(struct cred *c, const char *region)
+{
+    if (!c->region_set)
+        rules_region(&c->hosts, region);
 }
 
 int creds_load_key(struct cred *c, const char *pass, size_t pass_n)
@@ -296,7 +348,7 @@ int creds_load_key(struct cred *c, const char *pass, size_t pass_n)
     char *pem;
     size_t n;
     if (!c->key_file[0])
-        return no_key(c, WIRE_KEY_ABSENT, OCID_E_KEY, "the profile names no key file");
+        return creds_no_key(c, WIRE_KEY_ABSENT, OCID_E_KEY, "the profile names no key file");
     int rc = secret_read(c->key_file, KEY_FILE_MAX, &pem, &n, &err);
     if (rc)
         return refuse_key(c, &err);
@@ -309,9 +361,6 @@ int creds_load_key(struct cred *c, const char *pass, size_t pass_n)
         key_unref(key);
         return rc;
     }
-    no_key(c, WIRE_KEY_OK, 0, "");
-    c->key = key;
-    if (key_bits(key) < KEY_BITS_GOOD && !strstr(c->notes, " bits"))
-        creds_note(c, "the key has only %u bits", key_bits(key));
+    creds_take_key(c, key);
     return 0;
 }

@@ -171,6 +171,28 @@ static int check_halves(struct key *k, struct oc_err *err)
                           "The provided key is damaged: its public and private halves do not fit.");
 }
 
+/* pkey is the key's from here on, or gone. */
+static int adopt(EVP_PKEY *pkey, struct key **ret, struct oc_err *err)
+{
+    struct key *k = calloc(1, sizeof *k);
+    if (!k)
+        abort();
+    atomic_init(&k->refs, 1);
+    pthread_mutex_init(&k->seating, NULL);
+    k->pkey = pkey;
+    k->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    int rc = k->sha256 ? check_kind(k, err) : oc_fail(err, OCID_E_INTERNAL, 0, "no SHA-256");
+    if (!rc)
+        rc = check_halves(k, err);
+    if (rc) {
+        key_unref(k);
+        return rc;
+    }
+    name_it(k);
+    *ret = k;
+    return 0;
+}
+
 int key_load(const char *pem, size_t n, const char *pass, size_t pass_n, struct key **ret,
              struct oc_err *err)
 {
@@ -181,23 +203,28 @@ int key_load(const char *pem, size_t n, const char *pass, size_t pass_n, struct 
     int rc = decode(pem, n, &p, &pkey, err);
     if (rc)
         return rc;
-    struct key *k = calloc(1, sizeof *k);
-    if (!k)
-        abort();
-    atomic_init(&k->refs, 1);
-    pthread_mutex_init(&k->seating, NULL);
-    k->pkey = pkey;
-    k->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    rc = k->sha256 ? check_kind(k, err) : oc_fail(err, OCID_E_INTERNAL, 0, "no SHA-256");
-    if (!rc)
-        rc = check_halves(k, err);
-    if (rc) {
-        key_unref(k);
-        return rc;
+    return adopt(pkey, ret, err);
+}
+
+int key_generate(unsigned bits, struct key **ret, struct oc_err *err)
+{
+    EVP_PKEY *pkey = EVP_RSA_gen(bits);
+    if (!pkey) {
+        ERR_clear_error();
+        return oc_fail(err, OCID_E_INTERNAL, 0, "libcrypto could not make a key");
     }
-    name_it(k);
-    *ret = k;
-    return 0;
+    return adopt(pkey, ret, err);
+}
+
+int key_public_text(const struct key *k, char *out, size_t size)
+{
+    unsigned char *der = NULL;
+    int n = i2d_PUBKEY(k->pkey, &der);
+    int fits = n > 0 && (size_t)n < size && 4 * (((size_t)n + 2) / 3) < size;
+    if (fits)
+        EVP_EncodeBlock((unsigned char *)out, der, n);
+    OPENSSL_free(der);
+    return fits;
 }
 
 struct key *key_ref(struct key *k)

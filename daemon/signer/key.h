@@ -29,6 +29,13 @@ struct key;
 int key_load(const char *pem, size_t n, const char *pass, size_t pass_n, struct key **ret,
              struct oc_err *err);
 
+/* A fresh one, which takes a tenth of a second or more. The count is 1. */
+int key_generate(unsigned bits, struct key **ret, struct oc_err *err);
+
+/* Base64 of the public half (SubjectPublicKeyInfo) in one line, with a NUL; 0 if it does not fit.
+ */
+int key_public_text(const struct key *k, char *out, size_t size);
+
 struct key *key_ref(struct key *k);
 
 /* The last one wipes. NULL is allowed. */

@@ -27,6 +27,7 @@ enum { HOSTS_MAX = 64, NICE = 5 };
 struct args {
     struct creds_options creds;
     const char *hosts[HOSTS_MAX];
+    const char *profiles; /* what ocid.conf says of them */
     int control, sign;
     unsigned threads;
 };
@@ -34,7 +35,7 @@ struct args {
 static int usage(void)
 {
     fputs("ocid-signer is started by ocid: --control FD --sign FD [--threads N] [--config PATH]\n"
-          "            [--home DIR] [--region REGION] [--host HOST]...\n",
+          "            [--home DIR] [--region REGION] [--profiles LINES] [--host HOST]...\n",
           stderr);
     return 2;
 }
@@ -51,11 +52,11 @@ static int number(const char *s)
 static int take_args(struct args *a, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", 1, NULL, 'c'},  {"control", 1, NULL, 'f'}, {"sign", 1, NULL, 's'},
-        {"threads", 1, NULL, 't'}, {"home", 1, NULL, 'm'},    {"region", 1, NULL, 'r'},
-        {"host", 1, NULL, 'h'},    {NULL, 0, NULL, 0},
+        {"config", 1, NULL, 'c'},  {"control", 1, NULL, 'f'},  {"sign", 1, NULL, 's'},
+        {"threads", 1, NULL, 't'}, {"home", 1, NULL, 'm'},     {"region", 1, NULL, 'r'},
+        {"host", 1, NULL, 'h'},    {"profiles", 1, NULL, 'p'}, {NULL, 0, NULL, 0},
     };
-    *a = (struct args){.control = -1, .sign = -1, .threads = 1};
+    *a = (struct args){.control = -1, .sign = -1, .threads = 1, .profiles = ""};
     a->creds.hosts = a->hosts;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;)
         switch (c) {
@@ -67,6 +68,9 @@ static int take_args(struct args *a, int argc, char **argv)
             break;
         case 'r':
             a->creds.region = optarg;
+            break;
+        case 'p':
+            a->profiles = optarg;
             break;
         case 'f':
             a->control = number(optarg);
@@ -136,6 +140,8 @@ int main(int argc, char **argv)
         return usage();
     harden(&a, secret);
     struct creds *c = creds_new(&a.creds);
+    if (creds_set(c, a.profiles, strlen(a.profiles), &err))
+        fprintf(stderr, "ocid-signer: %s\n", err.text);
     creds_read(c, text, &err); /* what is wrong shows in the facts */
     int rc = worker_start(c, a.sign, a.threads);
     if (rc) {

@@ -56,10 +56,12 @@ void rules_region(struct rules_hosts *h, const char *region)
         n--;
     h->region[n] = 0;
     h->domain = "oraclecloud.com";
+    h->known = strchr(h->region, '.') != NULL;
     for (size_t i = 0; i < sizeof regions / sizeof *regions; i++)
         if (!strcmp(h->region, regions[i].id) || !strcmp(h->region, regions[i].key)) {
             snprintf(h->region, sizeof h->region, "%s", regions[i].id);
             h->domain = regions[i].domain;
+            h->known = 1;
             return;
         }
 }

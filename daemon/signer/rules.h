@@ -18,6 +18,7 @@ enum { RULES_REGION_SIZE = 128, RULES_SKEW_S = 300 };
 struct rules_hosts {
     char region[RULES_REGION_SIZE]; /* id, or a whole domain (has a dot); "": none */
     const char *domain;             /* of the region's realm */
+    int known;                      /* the table of regions has it, or it is a whole domain */
     const char *const *extra;       /* as in the Host header, with the port */
     size_t n_extra;
 };

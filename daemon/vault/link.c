@@ -226,6 +226,12 @@ static void on_idle(uv_idle_t *h)
     wake(l); /* asked by callbacks meanwhile, or the signer has died */
 }
 
+static int is_token(const char *key_id, size_t n)
+{
+    return n > 3 && !memcmp(key_id, "ST$", 3);
+}
+
+/* A token lives in request buffers only: nothing of it stays here. */
 static void take_signed(struct vault_link *l, struct vault_ask *ask, const struct wire_head *head,
                         const struct wire_part *part)
 {
@@ -239,7 +245,12 @@ static void take_signed(struct vault_link *l, struct vault_ask *ask, const struc
     memcpy(l->signature, part[1].s, part[1].n);
     l->key_id[part[0].n] = l->signature[part[1].n] = 0;
     oc_err_clear(&err);
+    ask->good_s = head->number;
     answer(ask, 0, &err, l->key_id, l->signature);
+    if (is_token(part[0].s, part[0].n)) {
+        explicit_bzero(l->key_id, part[0].n);
+        explicit_bzero((char *)part[0].s, part[0].n);
+    }
 }
 
 /* 0 for a packet that no signer of ours would send. */

@@ -2,9 +2,10 @@
  *
  * spawn.c - starts ocid-signer: which file, which arguments, which descriptors.
  *
- * Control loop; at start only, so it may look into the password file. The child's environment
- * has at most one variable: on AMD processors without AVX-512 IFMA, OpenSSL's path for ADX is half
- * as fast again as the one it leaves unused, and libcrypto wants to hear so before main().
+ * Control loop; at start only, so it may look into the password file. The child's environment has
+ * what a resource principal is told by it, and at most one variable more: on AMD processors without
+ * AVX-512 IFMA, OpenSSL's path for ADX is half as fast again as the one it leaves unused, and
+ * libcrypto wants to hear so before main().
  */
 #include "vault/spawn.h"
 
@@ -26,7 +27,9 @@
 #define OCID_LIBEXECDIR "/usr/libexec/ocid"
 #endif
 
-enum { CHILD_CONTROL = 3, CHILD_SIGN = 4, HOSTS_MAX = 64, THREADS_MAX = 64 };
+enum { CHILD_CONTROL = 3, CHILD_SIGN = 4, HOSTS_MAX = 64, THREADS_MAX = 64, ENV_MAX = 32 };
+
+static const char resource[] = "OCI_RESOURCE_PRINCIPAL_";
 
 struct args {
     const char *v[16 + 2 * HOSTS_MAX];
@@ -111,6 +114,7 @@ static void fill_args(struct args *a, const struct vault_options *o, const char 
     add(a, "--config", o->config);
     add(a, "--home", find_home(o));
     add(a, "--region", o->region);
+    add(a, "--profiles", o->profiles);
     for (size_t i = 0; i < o->n_hosts && i < HOSTS_MAX; i++)
         add(a, "--host", o->hosts[i]);
 }
@@ -122,12 +126,39 @@ static unsigned count_threads(const struct vault_options *o)
     return n < THREADS_MAX ? n : THREADS_MAX;
 }
 
-static int start(uv_loop_t *loop, const char *program, struct args *a, uv_process_t *process,
-                 uv_exit_cb on_ended, const int theirs[2])
+static int is_resource(const char *variable)
 {
-    char *env[] = {(char *)vault_spawn_capability(), NULL};
-    if (!env[0][0])
-        env[0] = NULL;
+    return !strncmp(variable, resource, sizeof resource - 1);
+}
+
+static void fill_env(char *env[ENV_MAX], int resources)
+{
+    unsigned n = 0;
+    if (vault_spawn_capability()[0])
+        env[n++] = (char *)vault_spawn_capability();
+    for (char **at = environ; resources && at && *at && n < ENV_MAX - 1; at++)
+        if (is_resource(*at))
+            env[n++] = *at;
+    env[n] = NULL;
+}
+
+/* A key may stand there. */
+static void wipe_env(void)
+{
+    char **to = environ;
+    if (!environ)
+        return;
+    for (char **from = environ; *from; from++)
+        if (is_resource(*from))
+            explicit_bzero(*from, strlen(*from));
+        else
+            *to++ = *from;
+    *to = NULL;
+}
+
+static int start(uv_loop_t *loop, const char *program, struct args *a, char **env,
+                 uv_process_t *process, uv_exit_cb on_ended, const int theirs[2])
+{
     uv_stdio_container_t stdio[] = {
         {.flags = UV_IGNORE},
         {.flags = UV_IGNORE},
@@ -149,7 +180,7 @@ static int start(uv_loop_t *loop, const char *program, struct args *a, uv_proces
 int vault_spawn(uv_loop_t *loop, const struct vault_options *o, uv_process_t *process,
                 uv_exit_cb on_ended, int fd[2], struct oc_err *err)
 {
-    char program[PATH_MAX], threads[16];
+    char program[PATH_MAX], threads[16], *env[ENV_MAX];
     struct args a = {.n = 0};
     int theirs[2] = {-1, -1};
     find_program(o, program, sizeof program);
@@ -158,7 +189,9 @@ int vault_spawn(uv_loop_t *loop, const struct vault_options *o, uv_process_t *pr
     int rc = make_pairs(fd, theirs, err);
     if (rc)
         return rc;
-    rc = start(loop, program, &a, process, on_ended, theirs);
+    fill_env(env, o->resources);
+    rc = start(loop, program, &a, env, process, on_ended, theirs);
+    wipe_env();
     close(theirs[0]);
     close(theirs[1]);
     if (!rc)

@@ -10,7 +10,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,7 +24,7 @@
 #include "proto/text.h"
 #include "vault/spawn.h"
 
-enum { CALLS_MAX = 256, KILL_AFTER_MS = 2000, FACT_TEXTS = 8 };
+enum { CALLS_MAX = 256, KILL_AFTER_MS = 2000, FACT_TEXTS = 9 };
 
 /* One question under way. */
 struct call {
@@ -72,10 +74,12 @@ struct vault {
     struct queue out, sent, due;
     unsigned n_calls;
     uint64_t last_tag;
-    struct profile *profiles;
+    struct profile *known;
+    char *profiles; /* of ocid.conf */
 
     void (*on_dead)(void *arg, const struct oc_err *err);
     void (*on_change)(void *arg);
+    void (*on_fetch)(void *arg, const struct vault_fetch *f);
     void *arg;
     char reply[WIRE_REPLY_MAX];
 };
@@ -111,6 +115,8 @@ static void call_free(struct vault *v, struct call *c)
     if (c->fd >= 0)
         close(c->fd);
     v->n_calls--;
+    if (c->verb == WIRE_FETCHED)
+        explicit_bzero(c->bytes, c->len);
     free(c);
 }
 
@@ -125,7 +131,7 @@ static void profile_clear(struct profile *p)
 
 static void profile_free(struct vault *v, struct profile *p)
 {
-    HASH_DEL(v->profiles, p);
+    HASH_DEL(v->known, p);
     profile_clear(p);
     free(p);
 }
@@ -133,7 +139,7 @@ static void profile_free(struct vault *v, struct profile *p)
 static struct profile *profile_find(const struct vault *v, const char *name)
 {
     struct profile *p;
-    HASH_FIND_STR(v->profiles, name, p);
+    HASH_FIND_STR(v->known, name, p);
     return p;
 }
 
@@ -142,7 +148,7 @@ static struct profile *profile_make(struct vault *v, const char *name)
     struct profile *p = OC_NEW(struct profile);
     oc_text_join(p->facts.profile, sizeof p->facts.profile, name, "", "");
     p->waiters_tail = &p->waiters;
-    HASH_ADD_STR(v->profiles, facts.profile, p);
+    HASH_ADD_STR(v->known, facts.profile, p);
     return p;
 }
 
@@ -150,7 +156,7 @@ static struct profile *profile_make(struct vault *v, const char *name)
 static void facts_forget(struct vault *v)
 {
     struct profile *p, *next;
-    HASH_ITER (hh, v->profiles, p, next) {
+    HASH_ITER (hh, v->known, p, next) {
         profile_clear(p);
         if (!p->asked)
             profile_free(v, p);
@@ -163,11 +169,11 @@ static void facts_fill(struct profile *p, const struct wire_head *head,
                        const struct wire_part *part)
 {
     struct vault_facts *f = &p->facts;
-    char **text[FACT_TEXTS] = {&f->key_id,      &f->tenancy,    &f->user,     &f->region,
-                               &f->fingerprint, &f->token_file, &f->key_text, &f->notes};
+    char **text[FACT_TEXTS] = {&f->key_id,     &f->tenancy,  &f->user,  &f->region, &f->fingerprint,
+                               &f->token_file, &f->key_text, &f->notes, &f->mode};
     static const int of[FACT_TEXTS] = {WIRE_F_KEY_ID,   WIRE_F_TENANCY,     WIRE_F_USER,
                                        WIRE_F_REGION,   WIRE_F_FINGERPRINT, WIRE_F_TOKEN_FILE,
-                                       WIRE_F_KEY_TEXT, WIRE_F_NOTES};
+                                       WIRE_F_KEY_TEXT, WIRE_F_NOTES,       WIRE_F_MODE};
     size_t size = FACT_TEXTS, at = 0;
     for (int i = 0; i < FACT_TEXTS; i++)
         size += part[of[i]].n;
@@ -178,7 +184,6 @@ static void facts_fill(struct profile *p, const struct wire_head *head,
         memcpy(p->texts + at, part[of[i]].s, part[of[i]].n);
         at += part[of[i]].n + 1;
     }
-    f->kind = part[WIRE_F_KIND].n ? (enum wire_kind)part[WIRE_F_KIND].s[0] : WIRE_KIND_API_KEY;
     f->key = (enum wire_key)head->number;
     oc_err_clear(&f->err);
     if (head->code)
@@ -209,19 +214,26 @@ static void facts_tell(struct vault *v, struct profile *p, const struct oc_err *
 
 /* --- calls --- */
 
+/* With room for a packet of size bytes. */
+static struct call *call_make(struct vault *v, enum wire_verb verb, size_t size)
+{
+    struct call *c = oc_new(1, sizeof *c + size);
+    c->verb = verb;
+    c->tag = ++v->last_tag;
+    c->fd = -1;
+    v->n_calls++;
+    return c;
+}
+
 static struct call *call_new(struct vault *v, enum wire_verb verb, const char *text, int64_t number,
                              vault_done_cb done, void *arg)
 {
     size_t n = strlen(text), size = sizeof(struct wire_head) + n;
-    struct call *c = oc_new(1, sizeof *c + size);
-    c->verb = verb;
-    c->tag = ++v->last_tag;
+    struct call *c = call_make(v, verb, size);
     c->done = done;
     c->arg = arg;
-    c->fd = -1;
     struct wire_head head = {.verb = verb, .tag = c->tag, .number = number};
     c->len = wire_pack(&head, &(struct wire_part){text, n}, 1, c->bytes, size);
-    v->n_calls++;
     return c;
 }
 
@@ -360,9 +372,38 @@ static void take_done(struct vault *v, struct call *c, const struct wire_head *h
     words[n] = 0;
     if (head->code)
         oc_fail(&c->err, head->code, 0, "%s", words);
-    if (c->verb != WIRE_OFFSET)
+    if (c->verb != WIRE_OFFSET && c->verb != WIRE_FETCHED)
         facts_forget(v);
     call_answer(v, c, head->code ? "" : words);
+}
+
+/* Texts with a NUL of their own, in one block that is wiped. */
+static void take_fetch(struct vault *v, const struct wire_head *head, const struct wire_part *part)
+{
+    size_t size = 0, at = 0;
+    const char *text[WIRE_FETCH_BODY + 1];
+    for (int i = 0; i <= WIRE_FETCH_BODY; i++)
+        size += part[i].n + 1;
+    char *block = oc_new(1, size);
+    for (int i = 0; i <= WIRE_FETCH_BODY; i++) {
+        text[i] = block + at;
+        memcpy(block + at, part[i].s, part[i].n);
+        at += part[i].n + 1;
+    }
+    struct vault_fetch f = {
+        .tag = head->tag,
+        .kind = (enum wire_fetch)head->number,
+        .profile = text[WIRE_FETCH_PROFILE],
+        .target = text[WIRE_FETCH_TARGET],
+        .region = text[WIRE_FETCH_REGION],
+        .body = text[WIRE_FETCH_BODY],
+    };
+    if (v->on_fetch)
+        v->on_fetch(v->arg, &f);
+    else
+        vault_fetched(v, f.tag, OCID_E_UNSUPPORTED, 0, "there is no network");
+    explicit_bzero(block, size);
+    free(block);
 }
 
 /* 0 for a packet that no signer of ours would send. */
@@ -374,6 +415,11 @@ static int take_reply(struct vault *v, size_t n)
         return 0;
     if (head.verb == WIRE_CHANGED) {
         facts_forget(v);
+        return 1;
+    }
+    if (head.verb == WIRE_FETCH) {
+        take_fetch(v, &head, part);
+        explicit_bzero(v->reply, n);
         return 1;
     }
     struct call *c = sent_take(v, head.tag);
@@ -449,8 +495,9 @@ static void vault_gone(void *owner)
     oc_fail(&err, OCID_E_STOPPING, 0, "ocid is stopping");
     fail_all(v, &err);
     struct profile *p, *next;
-    HASH_ITER (hh, v->profiles, p, next)
+    HASH_ITER (hh, v->known, p, next)
         profile_free(v, p);
+    free(v->profiles);
     free(v);
 }
 
@@ -461,7 +508,9 @@ static struct vault *vault_new(uv_loop_t *loop, const struct vault_options *o)
     v->control_fd = v->sign_fd = -1;
     v->on_dead = o->on_dead;
     v->on_change = o->on_change;
+    v->on_fetch = o->on_fetch;
     v->arg = o->arg;
+    v->profiles = oc_strdup(o->profiles ? o->profiles : "");
     queue_init(&v->out);
     queue_init(&v->sent);
     queue_init(&v->due);
@@ -567,9 +616,36 @@ void vault_lock(struct vault *v, const char *profile, vault_done_cb cb, void *ar
     call_send(v, call_new(v, WIRE_LOCK, profile, 0, cb, arg));
 }
 
+void vault_profiles(struct vault *v, const char *lines)
+{
+    free(v->profiles);
+    v->profiles = oc_strdup(lines);
+}
+
 void vault_reload(struct vault *v, vault_done_cb cb, void *arg)
 {
-    call_send(v, call_new(v, WIRE_RELOAD, "", 0, cb, arg));
+    call_send(v, call_new(v, WIRE_RELOAD, v->profiles, 0, cb, arg));
+}
+
+void vault_refused(struct vault *v, const char *profile, vault_done_cb cb, void *arg)
+{
+    call_send(v, call_new(v, WIRE_REFUSED, profile, 0, cb, arg));
+}
+
+void vault_fetched(struct vault *v, uint64_t tag, int code, int status, const char *text)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%" PRIu64, tag);
+    if (strlen(text) > WIRE_STRING_MAX) {
+        code = OCID_E_TOO_LARGE;
+        text = "the answer is too long";
+    }
+    struct wire_part part[] = {{text, strlen(text)}, {number, strlen(number)}};
+    size_t size = sizeof(struct wire_head) + part[0].n + part[1].n;
+    struct call *c = call_make(v, WIRE_FETCHED, size);
+    struct wire_head head = {.verb = c->verb, .tag = c->tag, .number = status, .code = code};
+    c->len = wire_pack(&head, part, 2, c->bytes, size);
+    call_send(v, c);
 }
 
 void vault_offset(struct vault *v, const char *host, int64_t seconds)

@@ -19,6 +19,14 @@
 struct vault;
 struct vault_link;
 
+/* A request that the signer wants to be made. The body may hold a token, and so may the answer:
+ * both are wiped after use. */
+struct vault_fetch {
+    uint64_t tag;
+    enum wire_fetch kind;
+    const char *profile, *target, *region, *body;
+};
+
 struct vault_options {
     const char *program; /* NULL: ocid-signer beside ourselves, else in the libexec directory */
     const char *config;  /* of profiles; NULL: ~/.oci/config, else ~/.oraclebmc/config */
@@ -26,10 +34,15 @@ struct vault_options {
     const char *region;  /* of profiles that name none; NULL: none */
     const char *const *hosts; /* allowed beyond those of a profile's region ("127.0.0.1:8080") */
     size_t n_hosts;
-    unsigned threads; /* 0: as many as cores */
+    const char *profiles; /* what ocid.conf says of them, see vault_profiles(); NULL: nothing */
+    int resources;        /* hand the variables of resource principals on, and forget them here */
+    unsigned threads;     /* 0: as many as cores */
 
     /* The signer has ended by itself; all that was asked has been answered with an error. Once. */
     void (*on_dead)(void *arg, const struct oc_err *err);
+    /* The signer wants a request to be made: *f is borrowed until the callback returns, and
+     * answered by vault_fetched() later. NULL: there is no network, and it hears so. */
+    void (*on_fetch)(void *arg, const struct vault_fetch *f);
     /* Facts have changed (unlock, lock, reload, or by themselves). May be NULL. */
     void (*on_change)(void *arg);
     void *arg;
@@ -38,8 +51,8 @@ struct vault_options {
 /* What is no secret of a profile. */
 struct vault_facts {
     char profile[WIRE_PROFILE_MAX + 1];
-    enum wire_kind kind;
-    char *key_id; /* "" for a session: "ST$" and its token are the caller's to put together */
+    char *mode;   /* how it proves who it is: "api_key", "session", … */
+    char *key_id; /* "" for who signs by a token */
     char *tenancy, *user, *region, *fingerprint;
     char *token_file;  /* path of the security or delegation token; "" */
     enum wire_key key; /* of the moment */
@@ -85,9 +98,22 @@ void vault_unlock(struct vault *v, const char *profile, int fd, uint64_t ttl_ms,
 /* Wipes the key of one profile ("": of all) until the next unlock. */
 void vault_lock(struct vault *v, const char *profile, vault_done_cb cb, void *arg);
 
+/* What ocid.conf says of profiles from the next reload on: a line each,
+ * "NAME\tMODE\tREGION\tREFRESH\n". */
+void vault_profiles(struct vault *v, const char *lines);
+
 /* Reads configuration and keys again; what is bad now keeps its old credential, and text says so.
  * OCID_E_CONFIG: the file cannot be read at all, everything stays as it was. */
 void vault_reload(struct vault *v, vault_done_cb cb, void *arg);
+
+/* The service has refused what the profile signed: files are read again and a token is renewed,
+ * once for all who say so at the same time. cb when that is over; the rest is as of vault_reload().
+ */
+void vault_refused(struct vault *v, const char *profile, vault_done_cb cb, void *arg);
+
+/* The answer to a fetch: code 0 and the body of the answer with its status, or a code, the status
+ * if one came, and why. text is copied; beyond WIRE_STRING_MAX bytes it is an error itself. */
+void vault_fetched(struct vault *v, uint64_t tag, int code, int status, const char *text);
 
 /* Tells the signer that a host's clock is ahead of ours by seconds. */
 void vault_offset(struct vault *v, const char *host, int64_t seconds);
@@ -102,12 +128,14 @@ struct vault_ask {
     void *arg;
 
     /* Valid during the callback only. code 0, or the error whose sentence is in *err:
-     * OCID_E_LOCKED, _KEY, _AUTH (fingerprint), _CONFIG (profile), _DENIED (host), _INVALID
-     * (string), _UNAVAILABLE (stale date: build the string anew), _STOPPING (signer is gone). */
+     * OCID_E_LOCKED, _KEY, _LOGIN (token), _AUTH (fingerprint), _CONFIG (profile), _DENIED (host),
+     * _INVALID (string), _UNAVAILABLE (stale date: build the string anew), _STOPPING (signer is
+     * gone). */
     int code;
     const struct oc_err *err;
-    const char *key_id;    /* "" for a session: the caller has the token */
+    const char *key_id;    /* may hold a token: a copy is to be wiped after use */
     const char *signature; /* base64; both end with NUL */
+    int64_t good_s;        /* seconds until the token's end; 0: no limit */
 
     /* The link's own. */
     struct vault_link *link; /* NULL: not under way */

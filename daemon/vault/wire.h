@@ -7,14 +7,24 @@
  * Same machine, same build: host byte order. Both sides check every length by wire_parse().
  *
  * verb     parts asked          number asked   reply: parts (see enum wire_part), number
- * SIGN     profile, string      -              key_id, signature, text
+ * SIGN     profile, string      -              key_id, signature, text; number: seconds that the
+ *                                              token lives on, 0: there is none, or it says nothing
  * FACTS    profile              -              all of WIRE_F_, number: enum wire_key
  * UNLOCK   profile; one fd      ttl in ms      text: which profiles it opened, or why not
  * LOCK     profile ("": all)    -              text
- * RELOAD   -                    -              text: what did not go well, "" if all did
+ * RELOAD   profiles             -              text: what did not go well, "" if all did
  * OFFSET   host                 seconds        -
- * CHANGED  (from the signer, unasked, tag 0)   facts have changed by themselves: a ttl has passed
+ * REFUSED  profile              -              text; the service refused what it signed: files are
+ *                                              read again, and a token is renewed
+ * FETCHED  body, or why not     HTTP status    -; the answer to a FETCH, whose tag is in its
+ *                                              second part; code is an error or 0
  *
+ * From the signer, unasked:
+ * CHANGED  (tag 0)              facts have changed by themselves: a ttl has passed, a token is new
+ * FETCH    enum wire_fetch_part; number: enum wire_fetch. The signer has no network: it asks ocid
+ *                               for one request, and hears of it by FETCHED.
+ *
+ * The profiles of RELOAD are what ocid.conf says of them: "NAME\tMODE\tREGION\tREFRESH\n" each.
  * A reply has the verb and tag of its question; code is 0 or an error, whose sentence is the last
  * part. There is no verb that gives a key away.
  */
@@ -30,8 +40,8 @@ enum {
     WIRE_PROFILE_MAX = 255,
     WIRE_STRING_MAX = 16384, /* string to sign */
     WIRE_HOST_MAX = 320,
-    WIRE_TEXT_MAX = 383, /* a sentence: fits into struct oc_err */
-    WIRE_KEY_ID_MAX = 1023,
+    WIRE_TEXT_MAX = 383,       /* a sentence: fits into struct oc_err */
+    WIRE_KEY_ID_MAX = 8191,    /* "ST$" and a token, which are 1 to 3 KB */
     WIRE_SIGNATURE_MAX = 2732, /* base64 of RSA-16384 */
     WIRE_PASS_MAX = 1024,      /* bytes of a pass phrase */
     WIRE_ASK_MAX = 48 + WIRE_PROFILE_MAX + WIRE_STRING_MAX,
@@ -47,6 +57,23 @@ enum wire_verb {
     WIRE_RELOAD,
     WIRE_OFFSET,
     WIRE_CHANGED,
+    WIRE_REFUSED,
+    WIRE_FETCH,
+    WIRE_FETCHED,
+};
+
+/* Where the signer wants a request to go, and how it is signed. */
+enum wire_fetch {
+    WIRE_FETCH_METADATA, /* GET of the instance's metadata service, not signed */
+    WIRE_FETCH_AUTH,     /* POST of JSON to the Auth service of the region, signed by the profile */
+    WIRE_FETCH_FEDERATE, /* the same, signed as federation is: without the host */
+};
+
+enum wire_fetch_part {
+    WIRE_FETCH_PROFILE,
+    WIRE_FETCH_TARGET, /* document of the metadata service, or path */
+    WIRE_FETCH_REGION, /* "" for metadata */
+    WIRE_FETCH_BODY,
 };
 
 /* State of a profile's key. */
@@ -55,23 +82,17 @@ enum wire_key {
     WIRE_KEY_LOCKED, /* wants a pass phrase, or was locked by hand */
     WIRE_KEY_ABSENT, /* the profile names none, or the file is not there */
     WIRE_KEY_BAD,    /* the file is no usable key, or not the one of the fingerprint */
-};
-
-/* How a profile proves who it is. */
-enum wire_kind {
-    WIRE_KIND_API_KEY,
-    WIRE_KIND_SESSION,  /* key and security token; key id is "ST$" and the token */
-    WIRE_KIND_INSTANCE, /* authentication_type = instance_principal */
+    WIRE_KEY_OVER,   /* the token has expired */
 };
 
 /* Parts of the reply to FACTS. */
 enum wire_fact {
-    WIRE_F_KEY_ID, /* "" for other kinds than API_KEY */
+    WIRE_F_KEY_ID, /* "" for who signs by a token */
     WIRE_F_TENANCY,
     WIRE_F_USER,
     WIRE_F_REGION,      /* short codes are written out */
     WIRE_F_FINGERPRINT, /* of the configuration */
-    WIRE_F_KIND,        /* one byte: enum wire_kind */
+    WIRE_F_MODE,        /* how it proves who it is: "api_key", … */
     WIRE_F_TOKEN_FILE,  /* path of the session (or delegation) token, ~ expanded */
     WIRE_F_KEY_TEXT,    /* why the key is not OK */
     WIRE_F_NOTES,       /* warnings, joined by "; " */

@@ -100,14 +100,16 @@ void engine_pump(struct engine *e)
     if (e->closing)
         return;
     unsigned ahead = e->settings->sign_ahead;
-    while (e->queued && e->n_in[MOVE_SIGNING] + e->n_in[MOVE_READY] < ahead)
+    while (e->queued &&
+           (e->queued->r->urgent || e->n_in[MOVE_SIGNING] + e->n_in[MOVE_READY] < ahead))
         job_prepare(e->queued);
     struct xfer_job *j, *next;
     DL_FOREACH_SAFE(e->ready, j, next)
     {
-        if (e->n_in[MOVE_RUNNING] >= e->settings->connections || !pace_open(e))
-            return;
-        if (!j->to->limit || j->to->n_running < j->to->limit)
+        int full = e->n_in[MOVE_RUNNING] >= e->settings->connections || !pace_open(e);
+        if (full && !j->r->urgent)
+            return; /* urgent ones come first in the list */
+        if (j->r->urgent || !j->to->limit || j->to->n_running < j->to->limit)
             job_launch(j);
     }
 }
@@ -364,15 +366,10 @@ static void on_results(void *owner, struct mail_list *batch)
         e->on_done(OC_OWNER(m, struct xfer_request, mail), e->arg);
 }
 
-static void init_curl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 static void open_curl(struct engine *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_curl);
+    pthread_once(&once, wipe_init);
     e->multi = curl_multi_init();
     e->share = curl_share_init();
     if (!e->multi || !e->share)

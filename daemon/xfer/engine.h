@@ -55,6 +55,7 @@ struct xfer_request {
     const char *base;        /* "https://host:port", before call.target; borrowed till on_done */
     const char *profile;     /* whose key signs, NULL: not signed; borrowed till on_done */
     const char *what;        /* "object 'b/o'", for sentences; borrowed till on_done */
+    int urgent;              /* sent at once, beyond every limit: few are. With priority 255 */
     uint8_t priority;        /* of those that wait the highest is sent first */
     unsigned host_limit;     /* the host is sent so many requests at a time from now on; 0: as it
                                 was, at first as many as there are connections */
@@ -70,8 +71,6 @@ struct xfer_request {
     struct xfer_source source; /* BODY_FILE: the last bytes are sent only if, with all of them read,
                                   the file still is this; else OCID_E_SOURCE_CHANGED */
     int ranged;                /* refuse before its first byte whatever is not 206 (or 416) */
-    const char *key_id;        /* of a session: "ST$" and its token; NULL: the signer knows it.
-                                  Borrowed till on_done */
     const char *obo_token;     /* delegation token, or NULL; borrowed till on_done */
     void *owner;
 

@@ -133,8 +133,8 @@ static void job_spare(struct xfer_job *j)
         xfer_job_free(j);
         return;
     }
-    if (j->r->key_id || j->r->obo_token)
-        oc_buf_fini(&j->authorization);
+    if (j->authorization.len)
+        explicit_bzero(j->authorization.data, j->authorization.len); /* may hold a token */
     if (j->small_room > KEEP_BYTES) {
         free(j->small);
         j->small = NULL;
@@ -255,9 +255,16 @@ static int write_authorization(struct xfer_job *j, const char *key_id, const cha
     static const char name[] = "authorization: ";
     oc_buf_clear(&j->authorization);
     oc_buf_add(&j->authorization, name, sizeof name - 1);
-    int code =
-        oci_authorization(oci_names(&what), key_id, signature, &j->authorization, &j->r->err);
+    const char *names = what.names ? what.names : oci_names(&what);
+    int code = oci_authorization(names, key_id, signature, &j->authorization, &j->r->err);
     return code ? code : oc_buf_add(&j->authorization, "", 1);
+}
+
+/* A signature is good for as long as its token, whose last second is not used up. */
+static uint64_t good_for(const struct vault_ask *ask)
+{
+    uint64_t ms = ask->good_s > 0 ? 1000 * (uint64_t)(ask->good_s - 1) : SIGNED_FOR_MS;
+    return ms > SIGNED_FOR_MS ? SIGNED_FOR_MS : ms < SIGNED_LEAST_MS ? SIGNED_LEAST_MS : ms;
 }
 
 static void on_signed(struct vault_ask *ask)
@@ -269,12 +276,10 @@ static void on_signed(struct vault_ask *ask)
         job_sign(j); /* the date has become stale on the way */
         return;
     }
-    const char *key_id = ask->key_id && *ask->key_id ? ask->key_id : r->key_id;
+    j->good_ms = good_for(ask);
     if (ask->code)
         r->err = *ask->err;
-    else if (!key_id)
-        oc_fail(&r->err, OCID_E_LOGIN, 0, "the session of profile '%s' has no token", r->profile);
-    else if (write_authorization(j, key_id, ask->signature))
+    else if (write_authorization(j, ask->key_id, ask->signature))
         job_fail(j, OCID_E_TOO_LARGE, 0, "the authorization of %s is too long", job_what(j));
     if (r->err.code)
         job_settle(j);
@@ -581,10 +586,16 @@ void job_finish(struct xfer_job *j, CURLcode rc)
 
 /* ---- lanes ---- */
 
+/* An instance asks for its own metadata: no proxy could. */
+#define METADATA_HOSTS "169.254.169.254,fd00:c1::a9fe:a9fe"
+
 static void lane_proxy(struct lane *l, const struct settings *s)
 {
+    char direct[512];
     curl_easy_setopt(l->easy, CURLOPT_PROXY, s->proxy ? s->proxy : "");
-    curl_easy_setopt(l->easy, CURLOPT_NOPROXY, s->no_proxy ? s->no_proxy : "");
+    snprintf(direct, sizeof direct, "%s%s" METADATA_HOSTS, s->no_proxy ? s->no_proxy : "",
+             s->no_proxy ? "," : "");
+    curl_easy_setopt(l->easy, CURLOPT_NOPROXY, direct);
     curl_easy_setopt(l->easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
     curl_easy_setopt(l->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     if (s->ca_file)
@@ -732,7 +743,7 @@ void job_launch(struct xfer_job *j)
 {
     struct xfer_request *r = j->r;
     struct engine *e = j->e;
-    if (r->profile && engine_now_ms(e) - j->signed_ms > SIGNED_FOR_MS) {
+    if (r->profile && engine_now_ms(e) - j->signed_ms > j->good_ms) {
         job_sign(j);
         return;
     }

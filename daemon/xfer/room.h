@@ -24,11 +24,12 @@
 #include "xfer/engine.h"
 
 enum {
-    SMALL_BODY = 64 * 1024,       /* read whole before it is sent */
-    BIG_BODY = 1024 * 1024,       /* worth large buffers of libcurl's */
-    IO_BYTES = 512 * 1024,        /* one read or write through the pool */
-    SUM_BYTES = 1024 * 1024,      /* one step of summing a file before it is sent */
-    SIGNED_FOR_MS = 2 * 60 * 1000 /* who waited longer for a connection is signed again */
+    SMALL_BODY = 64 * 1024,        /* read whole before it is sent */
+    BIG_BODY = 1024 * 1024,        /* worth large buffers of libcurl's */
+    IO_BYTES = 512 * 1024,         /* one read or write through the pool */
+    SUM_BYTES = 1024 * 1024,       /* one step of summing a file before it is sent */
+    SIGNED_FOR_MS = 2 * 60 * 1000, /* who waited longer for a connection is signed again */
+    SIGNED_LEAST_MS = 100          /* who was signed just now is sent, however old the token */
 };
 
 /* One letter to the transfer thread that is not a request. */
@@ -156,7 +157,7 @@ struct xfer_job {
     size_t n_lines, n_lines_max;
     char date[48], request_id[64], sum[40];
     char host[WIRE_HOST_MAX + 16];
-    uint64_t signed_ms;
+    uint64_t signed_ms, good_ms; /* when, and how long it may be sent after that */
     int n_signed;
 
     /* in libcurl */
@@ -350,5 +351,8 @@ void io_spare_free(struct engine *e);
 /* Where the last references of slow files go to be closed; NULL: nowhere. Any thread. */
 void file_set_closer(struct engine *e);
 void file_close_in_pool(struct engine *e, struct xfer_file *f);
+
+/* Starts libcurl, once, with memory that is wiped when it gives it back. */
+void wipe_init(void);
 
 #endif

@@ -16,6 +16,7 @@ BEGIN {
 }
 /^\[/ { started = 1; printf "\n# SECTION %s\n", $0; next }
 !started { next }
+/^#\[/ { printf "\n# SECTION %s\n\n%s\n", substr($0, 2), plain(text); text = ""; next }
 /^#[a-z_]+ =/ {
     name = value = substr($0, 2)
     sub(/ =.*/, "", name)

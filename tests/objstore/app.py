@@ -17,25 +17,27 @@ import ssl
 from aiohttp import web
 
 from . import (actions, auth, buckets, control, identity, listing, multipart, objects, par,
-               transfer, work)
+               principals, transfer, work)
 from .blobs import Blobs
 from .catalog import Catalog
 from .faults import Dropped, Rules
 from .journal import Journal
 from .routes import STREAMED, route
 from .synthetic import FILLER
+from .tokens import Issuer
 from .wire import Call, Clock, ServiceError
 
 log = logging.getLogger("objstore")
 
 OPERATIONS = {name: operation
-              for module in (buckets, objects, listing, multipart, par, actions, work, identity)
+              for module in (buckets, objects, listing, multipart, par, actions, work, identity,
+                            principals)
               for name, operation in module.OPERATIONS.items()}
 PUBLIC = {"GetObject": ("ObjectRead", "ObjectReadWithoutList"),
           "HeadObject": ("ObjectRead", "ObjectReadWithoutList"),
           "ListObjects": ("ObjectRead",)}
 SETTINGS = {"max_body_bytes": 50 << 30, "min_part_bytes": 0, "restore_seconds": 3600,
-            "no_crc32c": False}
+            "no_crc32c": False, "token_seconds": 3600}
 EXPOSED = ("accept-ranges,content-length,content-md5,content-range,content-type,date,etag,"
            "last-modified,opc-client-request-id,opc-request-id,version-id")
 EVERYWHERE = {"x-api-id": "native", "access-control-allow-origin": "*",
@@ -58,6 +60,7 @@ class Service:
         self.clock, self.rules, self.journal = Clock(), Rules(), Journal(log_limit)
         self.settings = {**SETTINGS, **self.catalog.facts("setting")}
         self.keys = {key: auth.load_key(pem) for key, pem in self.catalog.facts("key").items()}
+        self.issuer, self.instance = Issuer(self.catalog), None
         self._filler = None
         self._tasks = set()
 
@@ -107,7 +110,10 @@ class Service:
 
 
 def authenticate(store, call):
-    """By token, by public bucket or by signature; otherwise 401."""
+    """By token, by public bucket or by signature; otherwise 401. OPEN ones judge by themselves."""
+    if call.op in principals.OPEN:
+        call.auth = "none"
+        return
     if call.token is not None:
         call.auth = "par"
         par.authorize(store, call)
@@ -117,11 +123,15 @@ def authenticate(store, call):
             and bucket["publicAccessType"] in PUBLIC.get(call.op, ())):
         call.auth = "public"
         return
-    call.digest = auth.verify(store.keys, call.method, call.target, call.headers,
-                              store.now(call), body_exempt=call.op in STREAMED)
+    keys = principals.Keyring(store, store.now(call))
+    call.digest = auth.verify(keys, call.method, call.target, call.headers, keys.now,
+                              body_exempt=call.op in STREAMED)
     call.auth = "signature"
+    call.claims = keys.who
+    call.entry.token = keys.who and keys.who["jti"]
     key_id = auth.parse_authorization(call.headers["authorization"][0])["keyId"].split("/")
-    call.user = key_id[1] if len(key_id) == 3 else key_id[0][:40]
+    call.user = (keys.who["sub"] if keys.who else key_id[1] if len(key_id) == 3
+                 else key_id[0][:40])
 
 
 async def operate(store, call):

@@ -238,6 +238,40 @@ class Store:
         """Forgets a key (default: the profile's): its requests get 401 from now on."""
         self._call("DELETE", "keys" + _query(key_id=key_id or self.profile.key_id))
 
+    def session_token(self, public_pem, seconds=None, session_seconds=86400, *, tenancy=None,
+                      user=None):
+        """What a login gives: a token for the owner of that key, for `seconds` (default: the
+        setting token_seconds), which can be refreshed for `session_seconds`."""
+        return self._json("POST", "tokens", {
+            "kind": "session", "pem": public_pem, "seconds": seconds,
+            "session_seconds": session_seconds, "sub": user or self.profile.user,
+            "tenant": tenancy or self.profile.tenancy})["token"]
+
+    def resource_token(self, public_pem, seconds=None):
+        """What the platform gives a function: a token for the owner of that key."""
+        return self._json("POST", "tokens", {
+            "kind": "resource", "pem": public_pem, "seconds": seconds,
+            "sub": "ocid1.fnfunc.oc1.iad.testfunction", "res_type": "fnfunc",
+            "res_id": "ocid1.fnfunc.oc1.iad.testfunction", "res_tenant": self.profile.tenancy,
+            "res_compartment": "ocid1.compartment.oc1..test"})["token"]
+
+    def revoke_tokens(self):
+        """No token that was issued before is believed any more."""
+        self._call("DELETE", "tokens")
+
+    @property
+    def metadata_url(self):
+        """What stands for http://169.254.169.254/opc/v2."""
+        return f"{self.url}/opc/v2"
+
+    def rotate_instance(self):
+        """The metadata service has a new certificate and key."""
+        return self._json("POST", "instance", {"rotate": True})
+
+    def instance_key(self):
+        """The key that the metadata service gives away now, as PEM."""
+        return self._json("POST", "instance", {})["key"]
+
     def set_user(self, user_id=None, **facts):
         """What GetUser says: name, email, …"""
         self._json("POST", "users", {"id": user_id or self.profile.user, **facts})

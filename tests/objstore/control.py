@@ -11,6 +11,10 @@
   GET POST  settings                 see app.SETTINGS
   POST DELETE  keys                  {"key_id", "pem"}; ?key_id=
   POST   users                       {"id", "name", "email", …}
+  POST   tokens                      {"kind": "session" or "resource", "pem", "seconds", …claims}:
+                                     {"token"}
+  DELETE tokens                      none that was issued before is believed any more
+  POST   instance                    {"rotate"}: {"tenancy", "id", "key"}
   POST   buckets                     {"name", …}: as CreateBucket, no error if it is there
   GET    buckets                     all of them
   GET PUT DELETE  object/BUCKET/NAME bytes of an object, past signature, log and faults
@@ -25,7 +29,8 @@ import hashlib
 import ipaddress
 import os
 
-from . import buckets, identity, objects, transfer
+from . import buckets, identity, objects, principals, transfer
+from .auth import load_key
 from .faults import Rule
 from .journal import Entry
 from .wire import Answer, ServiceError, decode_segment, invalid, parse_query, rfc3339
@@ -143,6 +148,33 @@ async def put_user(store, call):
     return Answer(204)
 
 
+async def issue_token(store, call):
+    body, now = call.json(), store.now()
+    kind, public = body.pop("kind"), load_key(body.pop("pem"))
+    seconds = body.pop("seconds", None) or store.settings["token_seconds"]
+    if kind == "session":
+        end = now + body.pop("session_seconds", 86400)
+        token = store.issuer.session(public, now, seconds, end, **body)
+    elif kind == "resource":
+        token = store.issuer.issue(public, now, seconds, ptype="resource", **body)
+    else:
+        raise ValueError(f"no such kind of token: {kind}")
+    return Answer.json({"token": token})
+
+
+async def revoke_tokens(store, call):
+    store.issuer.revoke_all()
+    return Answer(204)
+
+
+async def change_instance(store, call):
+    found = principals.instance(store)
+    if call.json().get("rotate"):
+        found.rotate(store.now())
+    return Answer.json({"tenancy": found.tenancy, "id": principals.INSTANCE,
+                        "key": found.documents()["identity/key.pem"][1]})
+
+
 async def make_bucket(store, call):
     body = call.json()
     name = body.pop("name")
@@ -234,6 +266,8 @@ ACTIONS = {
     ("GET", "counters"): counters, ("POST", "clock"): set_clock,
     ("GET", "settings"): show_settings, ("POST", "settings"): change_settings,
     ("POST", "keys"): add_key, ("DELETE", "keys"): drop_key, ("POST", "users"): put_user,
+    ("POST", "tokens"): issue_token, ("DELETE", "tokens"): revoke_tokens,
+    ("POST", "instance"): change_instance,
     ("POST", "buckets"): make_bucket, ("GET", "buckets"): list_buckets,
     ("GET", "object"): get_object, ("PUT", "object"): put_object,
     ("DELETE", "object"): delete_object, ("GET", "info"): info,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""identity.py - the one call of the Identity service that belongs here: get user."""
+"""identity.py - the calls of the Identity service that belong here: get user, list regions."""
 
+from .principals import REGION
 from .wire import Answer, ServiceError
 
 KIND = "user"
@@ -24,11 +25,15 @@ async def get_user(store, call):
     tenancies = {parts[1]: parts[0] for key in store.keys
                  if len(parts := key.split("/")) == 3}
     known = store.catalog.fact(KIND, call.item)
-    if known is None and call.item not in tenancies:
+    if known is None and call.item not in tenancies and call.item != call.user:
         raise ServiceError(404, "NotAuthorizedOrNotFound",
                            "Authorization failed or requested resource not found.")
     user = default_user(call.item, tenancies.get(call.item, store.compartment))
     return Answer.json({**user, **(known or {})}, headers={"etag": "1"})
 
 
-OPERATIONS = {"GetUser": get_user}
+async def list_regions(store, call):
+    return Answer.json([{"key": REGION["regionKey"], "name": REGION["regionIdentifier"]}])
+
+
+OPERATIONS = {"GetUser": get_user, "ListRegions": list_regions}

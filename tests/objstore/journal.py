@@ -13,7 +13,7 @@ FILTERS = ("op", "bucket", "object")
 class Entry:
     __slots__ = ("seq", "time", "started", "op", "method", "target", "bucket", "object",
                  "upload", "part", "auth", "headers", "peer", "status", "code", "received",
-                 "sent", "seconds", "done", "faults")
+                 "sent", "seconds", "done", "faults", "token")
 
     def __init__(self, seq, call, peer):
         self.seq, self.time, self.started = seq, time.time(), time.monotonic()
@@ -26,13 +26,13 @@ class Entry:
         self.auth, self.headers, self.peer = "none", call.headers, peer
         self.status = self.code = self.seconds = None
         self.received = self.sent = 0
-        self.done, self.faults = False, ()
+        self.done, self.faults, self.token = False, (), None
 
     def as_json(self):
         return {"seq": self.seq, "time": self.time, "op": self.op, "method": self.method,
                 "target": self.target.decode("latin-1"), "bucket": self.bucket,
                 "object": self.object, "upload": self.upload, "part": self.part,
-                "auth": self.auth, "signed": self.auth == "signature",
+                "auth": self.auth, "signed": self.auth == "signature", "token": self.token,
                 "headers": {name: ", ".join(values) for name, values in self.headers.items()
                             if name != "authorization"},
                 "connection": self.peer, "status": self.status, "code": self.code,

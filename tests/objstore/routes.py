@@ -30,6 +30,9 @@ IN_BUCKET = {"o": ({"GET": "ListObjects"}, OBJECT), "u": (UPLOADS, UPLOAD), "p":
 BY_TOKEN = {"o": ({"GET": "ListObjects"}, {k: OBJECT[k] for k in ("GET", "HEAD", "PUT")}),
             "u": ({}, UPLOAD)}
 
+AUTH = {b"/v1/x509": {"POST": "FederateInstance"},
+        b"/v1/authentication/refresh": {"POST": "RefreshSession"}}
+
 # Bodies that stream and are not signed.
 STREAMED = frozenset({"PutObject", "UploadPart"})
 
@@ -58,6 +61,13 @@ def route(call):
         _storage(call, path, IN_BUCKET)
     elif path.startswith(b"/workRequests"):
         _work_request(call, path)
+    elif path.startswith(b"/opc/v2/"):
+        call.object = decode_segment(path[len(b"/opc/v2/"):])
+        call.op = _pick({"GET": "GetMetadata"}, call.method)
+    elif path in AUTH:
+        call.op = _pick(AUTH[path], call.method)
+    elif path == b"/20160918/regions":
+        call.op = _pick({"GET": "ListRegions"}, call.method)
     elif path.startswith(b"/20160918/users/"):
         call.item = decode_segment(path[len(b"/20160918/users/"):])
         call.op = _pick({"GET": "GetUser"}, call.method)

@@ -105,7 +105,8 @@ class Call:
 
     Set by routes.py: op, namespace, bucket, object, item (any other id in the path) and
     token (pre-authenticated). Set by app.py: plan (faults), entry (log line), auth (how it is
-    allowed), user, digest (SHA-256 the body must have), body (unless it streams).
+    allowed), user, claims (of the token that signed), digest (SHA-256 the body
+    must have), body (unless it streams).
     """
 
     def __init__(self, request):
@@ -124,6 +125,7 @@ class Call:
         self.plan = self.entry = None
         self.auth = "none"
         self.user = ""
+        self.claims = None
         self.digest = None
         self.body = b""
         self.body_started = False

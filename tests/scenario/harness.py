@@ -179,7 +179,7 @@ class Ocid:
         """Changes settings (section__key=value) and writes ocid.conf."""
         for name, value in settings.items():
             section, _, key = name.partition("__")
-            self.settings[section][key] = value
+            self.settings.setdefault(section, {})[key] = value
         self.write_config("".join(
             f"[{section}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()) + "\n"
             for section, keys in self.settings.items()))

@@ -124,11 +124,6 @@ def test_key_of_somebody_else(raw, store):
     refuses(raw.call("GET", LIST), auth.BAD_SIGNATURE)
 
 
-def test_security_token(raw, store):
-    store.add_key("ST$eyJ.token.x", store.profile.public_pem)
-    assert raw.call("GET", LIST, key_id="ST$eyJ.token.x").status == 200
-
-
 @pytest.mark.parametrize("off, status", [(-310, 401), (310, 401), (-280, 200), (280, 200)])
 def test_date_window(raw, off, status):
     reply = raw.call("GET", LIST, at=time.time() + off)

@@ -97,6 +97,26 @@ static void test_good(void **state)
 #define LINE_3  "\n\n"
 
 /* Each sentence names the file, the line and how to mend it. */
+static void test_profiles(void **state)
+{
+    (void)state;
+    char text[8192] = "";
+    struct config *c = parsed("[profile FN]\nauth = resource_principal\n[profile b]\nregion = fra\n"
+                              "[profile FN]\nregion = phx\n[profile none]\n");
+    assert_int_equal(c->n_profiles, 2); /* an empty section says nothing */
+    assert_string_equal(c->profile[0].name, "FN");
+    assert_int_equal(c->profile[0].auth, CONFIG_AUTH_RESOURCE_PRINCIPAL);
+    assert_string_equal(c->profile[0].region, "phx");
+    assert_string_equal(config_auth_word(c->profile[0].auth), "resource_principal");
+    assert_int_equal(c->profile[1].auth, CONFIG_AUTH_AUTO);
+    config_unref(c);
+    for (int i = 0; i <= CONFIG_PROFILES_MAX; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "[profile p%d]\nregion = x\n", i);
+    struct oc_err err;
+    assert_int_equal(config_parse("f", text, strlen(text), &c, &err), OCID_E_CONFIG);
+    assert_non_null(strstr(err.text, "line 130: there are more than 64 profiles"));
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -113,6 +133,15 @@ static void test_bad(void **state)
          "line 1: [transfers] is not a section; did you mean [transfer]?"},
         {"[elsewhere]\n", "line 1: [elsewhere] is not a section; they are [daemon]"},
         {"[]\n", "line 1: [ ] is not a section"},
+        {"[profile ]\n", "line 1: [profile NAME] wants a name"},
+        {"[profile a b]\n", "line 1: [profile NAME] wants a name"},
+        {"[profile 123456789012345678901234567890123456789012]\n",
+         "line 1: [profile NAME] wants a name of at most 41 bytes"},
+        {"[profile a]\nkey = x\n", "line 2: [profile a] has no setting 'key'; it may have auth"},
+        {"[profile a]\nauth = x\n", "line 2: auth: 'x' is not a choice; write auto, api_key, "
+                                    "session, instance_principal or resource_principal"},
+        {"[profile a]\nauth = auto\n[profile b]\n[profile a]\nauth = session\n",
+         "line 5: 'auth' is set twice"},
         {"connections = 3\n", "line 1: 'connections' stands before the first section; put "
                               "[transfer] above it"},
         {LINE_3 "[transfer]\nconnections = 0\n",
@@ -267,7 +296,7 @@ static void test_example_is_up_to_date(void **state)
 
     unsigned n_keys = 0;
     for (char *p = now; (p = strstr(p, "\n#")); p++)
-        if (p[2] >= 'a' && p[2] <= 'z') {
+        if ((p[2] >= 'a' && p[2] <= 'z') || p[2] == '[') {
             p[1] = ' ';
             n_keys++;
         }
@@ -293,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_profiles),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_nul_is_refused),
         cmocka_unit_test(test_first_error_stays),

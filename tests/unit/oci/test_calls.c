@@ -102,6 +102,38 @@ static void test_user_is_the_sdks(void **state)
     same_as(&r, "identity-get-user");
 }
 
+static void check_string(const struct oci_request *r, const struct vector *v)
+{
+    struct oci_to_sign in = oci_request_to_sign(r, v->date, NULL);
+    struct oc_buf out;
+    oc_buf_init(&out, OCI_STRING_MAX);
+    assert_int_equal(oci_string_to_sign(&in, &out, NULL), 0);
+    assert_int_equal(out.len, v->n_string);
+    assert_memory_equal(out.data, v->string, out.len);
+    oc_buf_fini(&out);
+}
+
+static void test_tokens_are_asked_for_as_the_sdk_does(void **state)
+{
+    (void)state;
+    struct oci_request r;
+    struct vector *v = vector("session-refresh");
+    const char *body = "{\"currentToken\": \"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ0ZXN0In0.c2ln\"}";
+    assert_int_equal(oci_call_auth(v->host, v->target, body, 0, &r, NULL), 0);
+    assert_string_equal(r.method, v->method);
+    check_string(&r, v);
+    oci_request_fini(&r);
+    v = vector("federation-x509");
+    assert_int_equal(oci_call_auth(v->host, v->target, "{}", 1, &r, NULL), 0);
+    assert_string_equal(r.names, v->names);
+    assert_string_equal(r.target, v->target);
+    oci_request_fini(&r);
+    assert_int_equal(oci_call_metadata("169.254.169.254", "identity/cert.pem", &r, NULL), 0);
+    assert_string_equal(r.target, "/opc/v2/identity/cert.pem");
+    assert_string_equal(oci_request_header(&r, "authorization"), "Bearer Oracle");
+    oci_request_fini(&r);
+}
+
 static void test_puts_are_the_sdks(void **state)
 {
     struct oci_request r;
@@ -511,6 +543,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_are_the_sdks),
         cmocka_unit_test(test_user_is_the_sdks),
+        cmocka_unit_test(test_tokens_are_asked_for_as_the_sdk_does),
         cmocka_unit_test(test_puts_are_the_sdks),
         cmocka_unit_test(test_posts_have_the_sdks_shape),
         cmocka_unit_test(test_hash_of_a_known_body),

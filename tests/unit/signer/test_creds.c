@@ -4,6 +4,8 @@
  */
 #include "signer/fixture.h"
 
+#include <time.h>
+
 #include "signer/creds.h"
 #include "signer/secret.h"
 
@@ -29,13 +31,11 @@ static const struct cred *get(struct creds *c, const char *profile)
 
 static int borrow(struct creds *c, const char *profile)
 {
-    struct key *key;
-    struct rules_hosts hosts;
-    char key_id[WIRE_KEY_ID_MAX + 1];
+    struct borrowed by;
     struct oc_err err;
-    int rc = creds_borrow(c, profile, strlen(profile), &key, &hosts, key_id, &err);
+    int rc = creds_borrow(c, profile, strlen(profile), 0, time(NULL), &by, &err);
     if (!rc)
-        key_unref(key);
+        key_unref(by.key);
     return rc;
 }
 
@@ -100,8 +100,8 @@ static void test_facts(void **state)
     assert_string_equal(d->hosts.region, "eu-frankfurt-1");
     assert_int_equal(d->state, WIRE_KEY_OK);
     assert_string_equal(d->notes, "");
-    assert_int_equal(d->kind, WIRE_KIND_API_KEY);
-    assert_int_equal(get(c, "s")->kind, WIRE_KIND_API_KEY); /* user is inherited */
+    assert_ptr_equal(d->mode, &mode_api_key);
+    assert_ptr_equal(get(c, "s")->mode, &mode_session); /* a user that is inherited says nothing */
     assert_int_equal(get(c, "session")->state, WIRE_KEY_OK);
     creds_free(c);
 
@@ -291,13 +291,137 @@ static void test_expand(void **state)
     }
 }
 
+/* {"sub":"ocid1.user.oc1..u","exp":32503680000}, and one with "exp":1000 */
+#define TOKEN     "e30.eyJzdWIiOiJvY2lkMS51c2VyLm9jMS4udSIsImV4cCI6MzI1MDM2ODAwMDB9.c2ln"
+#define OLD_TOKEN "e30.eyJleHAiOjEwMDB9.c2ln"
+
+static void set(struct creds *c, const char *lines)
+{
+    char text[CREDS_TEXT_SIZE];
+    struct oc_err err;
+    assert_int_equal(creds_set(c, lines, strlen(lines), &err), 0);
+    assert_int_equal(creds_read(c, text, &err), 0);
+}
+
+static void test_session(void **state)
+{
+    const struct fixture *f = *state;
+    char token[128], text[CREDS_TEXT_SIZE];
+    struct oc_err err;
+    snprintf(token, sizeof token, "%s/token", f->dir);
+    fixture_config(f, "[s]\n" KEY "region=fra\ntenancy=" TENANCY "\nsecurity_token_file=~/token\n");
+    struct creds *c = open_creds(f);
+    set(c, "s\t\t\tno\n"); /* nobody refreshes it here */
+    assert_int_equal(borrow(c, "s"), OCID_E_LOGIN);
+    assert_non_null(strstr(get(c, "s")->key_text, "/token'"));
+    fixture_write(token, TOKEN "\n", strlen(TOKEN) + 1);
+    assert_int_equal(creds_read(c, text, &err), 0);
+    struct borrowed by;
+    assert_int_equal(creds_borrow(c, "s", 1, 0, 1000, &by, &err), 0);
+    assert_string_equal(by.key_id, "ST$" TOKEN);
+    assert_int_equal(by.good_s, 32503680000 - 1000);
+    key_unref(by.key);
+    assert_string_equal(get(c, "s")->user, "ocid1.user.oc1..u");
+
+    fixture_write(token, "garbage", 7); /* keeps what it had, and says so */
+    assert_int_equal(creds_read(c, text, &err), 0);
+    assert_non_null(strstr(text, "'s' keeps its old credential: "));
+    assert_int_equal(borrow(c, "s"), 0);
+    fixture_write(token, OLD_TOKEN, strlen(OLD_TOKEN));
+    assert_int_equal(creds_read(c, text, &err), 0);
+    assert_int_equal(borrow(c, "s"), OCID_E_LOGIN);
+    assert_int_equal(creds_renew_in(c, time(NULL)), 0);
+    assert_int_equal(creds_renew(c, time(NULL)), 1); /* its end is told */
+    assert_int_equal(creds_renew(c, time(NULL) + 2), 0);
+    assert_int_equal(creds_renew_in(c, time(NULL) + 2) >= 0, 1);
+    fixture_write(token, TOKEN, strlen(TOKEN));
+    assert_int_equal(creds_renew(c, time(NULL) + 60), 1);
+    assert_int_equal(borrow(c, "s"), 0);
+    creds_free(c);
+}
+
+static void test_a_session_stays_open(void **state)
+{
+    const struct fixture *f = *state;
+    char token[128], text[CREDS_TEXT_SIZE];
+    snprintf(token, sizeof token, "%s/token", f->dir);
+    fixture_write(token, OLD_TOKEN, strlen(OLD_TOKEN));
+    fixture_config(f, "[s]\nkey_file=" VECTORS "/test-key.pkcs8-enc.pem\nregion=fra\n" FP
+                      "security_token_file=~/token\n");
+    struct creds *c = open_creds(f);
+    set(c, "s\t\t\tno\n");
+    assert_int_equal(borrow(c, "s"), OCID_E_LOCKED);
+    assert_int_equal(unlock(c, "s", PASS, 0, 0, text), 0);
+    assert_int_equal(borrow(c, "s"), OCID_E_LOGIN);
+    fixture_write(token, TOKEN, strlen(TOKEN));
+    assert_int_equal(creds_renew(c, time(NULL)), 1);
+    assert_int_equal(borrow(c, "s"), 0); /* nobody was asked for the pass phrase again */
+    creds_free(c);
+}
+
+static void test_what_ocid_conf_says(void **state)
+{
+    const struct fixture *f = *state;
+    struct oc_err err;
+    static const char *const bad[] = {"a", "a\tb", "a\tb\tc", "a\tb\tc\td", "a\tb\tc\td\ne\n"};
+    fixture_config(f, "[DEFAULT]\n" GOOD FP KEY "[a]\n");
+    struct creds *c = open_creds(f);
+    for (size_t i = 0; i < N_ROWS(bad); i++)
+        assert_int_equal(creds_set(c, bad[i], strlen(bad[i]), &err), OCID_E_INVALID);
+    set(c, "a\t\tphx\tyes\nb\tinstance_principal\tlhr\tyes\nc\tnonsense\t\tyes\n");
+    assert_string_equal(get(c, "a")->hosts.region, "us-phoenix-1");
+    assert_int_equal(borrow(c, "a"), 0);
+    assert_ptr_equal(get(c, "b")->mode, &mode_instance_principal);
+    assert_string_equal(get(c, "b")->hosts.region, "uk-london-1");
+    assert_string_equal(get(c, "b")->tenancy, ""); /* inherits nothing */
+    assert_non_null(strstr(get(c, "c")->text, "auth = nonsense in ocid.conf unknown"));
+    unlink(f->config);
+    set(c, "b\tinstance_principal\t\tyes\n"); /* enough without a configuration of the SDKs */
+    assert_string_equal(get(c, "b")->hosts.region, "");
+    creds_free(c);
+}
+
+static void test_resource(void **state)
+{
+    const struct fixture *f = *state;
+    char text[CREDS_TEXT_SIZE], path[128];
+    struct oc_err err;
+    fixture_copy(f, "test-key.pem", "k.pem");
+    snprintf(path, sizeof path, "%s/k.pem", f->dir);
+    setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "2.2", 1);
+    setenv("OCI_RESOURCE_PRINCIPAL_RPST", TOKEN, 1);
+    setenv("OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM", path, 1);
+    setenv("OCI_RESOURCE_PRINCIPAL_REGION", "fra", 1);
+    struct creds *c = open_creds(f);
+    set(c, "fn\tresource_principal\t\tyes\n");
+    assert_null(getenv("OCI_RESOURCE_PRINCIPAL_RPST")); /* taken away */
+    assert_int_equal(borrow(c, "fn"), 0);
+    assert_string_equal(get(c, "fn")->hosts.region, "eu-frankfurt-1");
+    assert_int_equal(creds_renew_in(c, 0), -1); /* a value stays as it is */
+    unlink(path);
+    assert_int_equal(creds_read(c, text, &err), 0);
+    assert_non_null(strstr(text, "'fn' keeps its old credential"));
+    assert_int_equal(borrow(c, "fn"), 0);
+    creds_free(c);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_problems), TEST(test_facts),  TEST(test_key_states), TEST(test_no_file),
-        TEST(test_unlock),   TEST(test_reload), TEST(test_offsets),    TEST(test_expand),
+        TEST(test_problems),
+        TEST(test_facts),
+        TEST(test_key_states),
+        TEST(test_no_file),
+        TEST(test_unlock),
+        TEST(test_reload),
+        TEST(test_offsets),
+        TEST(test_expand),
+        TEST(test_session),
+        TEST(test_a_session_stays_open),
+        TEST(test_what_ocid_conf_says),
+        TEST(test_resource),
     };
     assert_int_equal(secret_init() >= 0, 1);
     return cmocka_run_group_tests(tests, NULL, NULL);

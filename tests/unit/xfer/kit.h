@@ -461,7 +461,7 @@ static inline void kit_sign(struct kit_signer *s, const struct wire_head *ask,
     snprintf(s->string, sizeof s->string, "%.*s", (int)part[1].n, part[1].s);
     pthread_mutex_unlock(&s->lock);
     if (part[0].n == 7 && !memcmp(part[0].s, "SESSION", 7))
-        answer[0].n = 0;
+        answer[0] = (struct wire_part){"ST$token", 8};
     head.code = atomic_load(&s->refuse);
     if (atomic_load(&s->stale) > 0) {
         atomic_fetch_sub(&s->stale, 1);
