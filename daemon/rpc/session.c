@@ -110,6 +110,7 @@ static void broken(struct session *s, const char *what)
 {
     if (errno != EPIPE && errno != ECONNRESET)
         log_warn("a client of uid %u is hung up on: cannot %s: %s", s->uid, what, strerror(errno));
+    oc_buf_clear(&s->out);
     session_close(s);
 }
 

@@ -103,6 +103,20 @@ def process_tree(pid):
     return found
 
 
+def settle(pid):
+    """Until the process has nothing left to do but wait for others: what it had begun is ready."""
+    def slept():
+        return [line for path in sorted(glob.glob(f"/proc/{pid}/task/*/status"))
+                for line in Path(path).read_text().splitlines() if "ctxt_switches" in line]
+
+    last = [None] * 10  # as many looks, and until() looks every 10 ms
+
+    def still():
+        last.append(slept())
+        return all(one == last[-1] for one in last[-10:])
+    until(still, "the process is calm")
+
+
 def alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

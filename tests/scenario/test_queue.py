@@ -4,7 +4,7 @@
 import os
 
 import pytest
-from harness import MIB, blob, client_library, sha, until
+from harness import MIB, blob, client_library, settle, sha, until
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def test_higher_priority_goes_first(one, store, b):
     hold(store, one, b)
     jobs = [one.put(b"x", f"{b}/p{p}-{i}", priority=p)
             for i, p in enumerate((4, 0, 9, 4, 9, 1))]
+    settle(one.pid)  # or one that is ready goes before one that is not
     store.clear()
     for job in jobs:
         one.done(job)
