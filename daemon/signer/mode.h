@@ -53,13 +53,13 @@ struct mode {
      * that of the section or of an unlock. */
     void (*load)(struct cred *c, const struct cred *old, const char *pass, size_t pass_n);
 
-    /* For tokens that come over the network; all NULL for others. A renewal begins with a state,
-     * then goes by steps: the first without an answer, the others with that to their ask.
-     * MODE_DONE: fresh, a copy of the credential, has the new token and key. */
-    void *(*begin)(void);
+    /* For tokens that come over the network; all nothing for others. A renewal begins with a
+     * state of zeros, then goes by steps: the first without an answer, the others with that to
+     * their ask. MODE_DONE: fresh, a copy of the credential, has the new token and key. */
+    size_t state_size;
     int (*step)(void *state, struct cred *fresh, const struct mode_answer *answer,
                 struct mode_ask *ret, struct oc_err *err);
-    void (*end)(void *state);
+    void (*end)(void *state); /* gives back what the state holds */
 };
 
 /* Of that name, n bytes; NULL: there is none. */

@@ -35,20 +35,11 @@ struct state {
     char *body; /* from secret_new() */
 };
 
-static void *begin(void)
-{
-    struct state *s = calloc(1, sizeof *s);
-    if (!s)
-        abort();
-    return s;
-}
-
 static void end(void *state)
 {
     struct state *s = state;
     key_unref(s->session);
     secret_free(s->body);
-    free(s);
 }
 
 static void load(struct cred *c, const struct cred *old, const char *pass, size_t pass_n)
@@ -276,7 +267,7 @@ const struct mode mode_instance_principal = {
     .name = "instance_principal",
     .token_key = "delegation_token_file",
     .load = load,
-    .begin = begin,
+    .state_size = sizeof(struct state),
     .step = step,
     .end = end,
 };

@@ -40,6 +40,7 @@ struct renewals *renewals_new(struct creds *c, const struct renewals_hooks *hook
 static void drop(struct renewal *w)
 {
     w->fresh->mode->end(w->state);
+    free(w->state);
     creds_copy_free(w->fresh);
     *w = (struct renewal){0};
 }
@@ -116,7 +117,8 @@ static void begin(struct renewals *r, const struct cred *c, int64_t now)
         return; /* when another one has ended */
     w->tag = ++r->last_tag;
     w->fresh = creds_copy(c);
-    w->state = c->mode->begin();
+    if (!(w->state = calloc(1, c->mode->state_size)))
+        abort();
     creds_put_off(r->creds, c, now + AWAY_S); /* its end says when the next one is due */
     step(r, w, NULL, now);
 }

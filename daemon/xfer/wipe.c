@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * wipe.c - libcurl's memory, wiped when it is given back: requests with tokens were in it.
+ * wipe.c - memory of libcurl and of libcrypto below it, wiped when it is given back: requests with
+ * tokens were in it, and the key of an instance.
  *
- * Any thread. Large blocks are bodies, not headers, and stay as they are. The buffer that TLS sends
- * from is libcurl's for as long as a handle lives; the next request overwrites it.
+ * Any thread. Large blocks are bodies, not headers, and stay as they are. What the two keep for a
+ * connection is theirs for as long as that lives; the next request overwrites it.
  */
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +18,7 @@ enum { WIPE_MOST = 64 * 1024 };
 static void wiping_free(void *p)
 {
     size_t n = p ? malloc_usable_size(p) : 0;
-    if (n <= WIPE_MOST)
+    if (n && n <= WIPE_MOST)
         explicit_bzero(p, n);
     free(p);
 }
@@ -35,7 +37,31 @@ static void *wiping_realloc(void *p, size_t n)
     return fresh;
 }
 
+static void *crypto_malloc(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(n);
+}
+
+static void crypto_free(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    wiping_free(p);
+}
+
+static void *crypto_realloc(void *p, size_t n, const char *file, int line)
+{
+    if (p && !n) {
+        crypto_free(p, file, line);
+        return NULL;
+    }
+    return wiping_realloc(p, n);
+}
+
 void wipe_init(void)
 {
+    CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
     curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
 }

@@ -185,7 +185,8 @@ def test_values_of_a_function_are_nowhere_but_in_the_signer(make_ocid, store, b)
     for path in [ocid.log_file, *ocid.state.rglob("*")]:
         assert not path.is_file() or (secret not in path.read_bytes()
                                       and token not in path.read_bytes())
-    if os.geteuid() == 0:
+    sanitized = "libasan" in Path(f"/proc/{ocid.pid}/maps").read_text()  # has its own environment
+    if os.geteuid() == 0 and not sanitized:
         memory = memory_of(ocid.pid)
         assert b"SQLite" in memory and secret not in memory
 
