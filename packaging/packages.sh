@@ -37,7 +37,7 @@ packages_apt() {
         bench) echo python3 openssl curl nginx libnginx-mod-http-lua lua-cjson libisal2 strace \
             valgrind ;;
         ci) echo clang libclang-rt-dev clang-format systemd dbus libpam-systemd \
-            dbus-user-session iproute2 ;;
+            dbus-user-session iproute2 nftables ;;
         esac
     done | tr ' ' '\n'
 }
@@ -51,7 +51,7 @@ packages_dnf() {
         demo) echo python3 openssl ca-certificates ;;
         test) echo python3 openssl ca-certificates libcmocka-devel strace ;;
         bench) echo python3 openssl curl nginx isa-l strace valgrind ;;
-        ci) echo clang compiler-rt clang-tools-extra systemd dbus-daemon iproute ;;
+        ci) echo clang compiler-rt clang-tools-extra systemd dbus-daemon iproute nftables ;;
         esac
     done | tr ' ' '\n'
 }

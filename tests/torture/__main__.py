@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
 
 from harness import Store, binaries, make_profile  # noqa: E402
 
-from . import changed, faults, kills, power, restarts, syscalls  # noqa: E402
+from . import changed, faults, kills, network, power, restarts, syscalls  # noqa: E402
 from .mutants import MUTANTS, hunt, in_sources  # noqa: E402
-from .world import World  # noqa: E402
+from .world import World, silence  # noqa: E402
 
 SUITES = {suite.name: suite for suite in (
     kills.AtSyscall(), kills.AtRandom(), power.Cut(), faults.Store(), syscalls.Errors(),
-    changed.Source(), restarts.Restarts(), restarts.Load())}
+    changed.Source(), restarts.Restarts(), restarts.Load(), network.Network())}
 _worker = {}
 
 
@@ -41,12 +41,8 @@ def begin_worker(folder, fault=None):
         os.environ["OCID_FAULT"] = fault
     profile = make_profile(tempfile.mkdtemp(prefix="key-", dir=folder))
     _worker["profile"] = profile
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as null:
-        os.dup2(null.fileno(), 2)
-    _worker["store"] = Store(buckets=[], profile=profile).start()
-    os.dup2(stderr, 2)
-    os.close(stderr)
+    with silence():
+        _worker["store"] = Store(buckets=[], profile=profile).start()
     multiprocessing.util.Finalize(None, _worker["store"].close, exitpriority=10)
 
 
@@ -62,8 +58,9 @@ def run_life(task):
     store.clear_log()
     trouble = None
     try:
+        suite.profile = _worker["profile"]
         with getattr(suite, "place", somewhere)(above) as where, \
-                World(where, store, _worker["profile"], bucket, rng,
+                World(where, getattr(suite, "store", store), _worker["profile"], bucket, rng,
                       **getattr(suite, "settings", {})) as world:
             try:
                 suite.life(world, number, n_points, at.append)

@@ -176,7 +176,7 @@ class Check:
         left = [path for path in world.ocid.state.rglob("spool/*")]
         if left:
             raise Violation(f"spooled bytes are left: {left}")
-        left = [u["object"] for u in world.uploads() if u["uploadId"] not in ledger.orphans]
+        left = [u["object"] for u in world.uploads() if not ledger.is_orphan(u)]
         if left:
             raise Violation(f"uploads are left at the service: {left}")
         self._once()

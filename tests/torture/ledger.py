@@ -2,6 +2,7 @@
 """ledger.py - what a client was promised: each job with its key, its id once that was answered, the
 bytes that must come of it, and the end that was shown. It lies outside of what is tortured."""
 
+import datetime
 import functools
 import os
 
@@ -43,6 +44,7 @@ class Ledger:
         self.rng, self.world = rng, world
         self.items, self.by_id = {}, {}
         self.orphans = set()  # uploads that nobody can know whose they are
+        self.cut_off = []  # (from, to): answers that the store gave then may not have come
         self.n = 0
         self.sources = []
         for i, size in enumerate(SIZES):
@@ -159,6 +161,13 @@ class Ledger:
                 self.world.check.end(item)
 
     # What there is.
+
+    def is_orphan(self, upload):
+        """Its id cannot be known: a crash came between request and answer, or the network kept the
+        answer. One that has parts was known."""
+        made = datetime.datetime.fromisoformat(upload["timeCreated"]).timestamp()
+        return upload["uploadId"] in self.orphans or (
+            not upload["parts"] and any(a <= made <= b for a, b in self.cut_off))
 
     def unsent(self):
         return [item for item in self.items.values() if item.id is None]

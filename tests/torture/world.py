@@ -19,6 +19,19 @@ REST_S = 40 * SLOW
 GONE = (ConnectionError, EOFError, TimeoutError, OSError)
 
 
+@contextlib.contextmanager
+def silence():
+    """What is started meanwhile says nothing of connections that broke."""
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 class Daemon(Ocid):
     """Started with a tool before it that leaves our child the daemon itself."""
 
@@ -208,7 +221,7 @@ class World:
             raise Violation(f"uploads {left} are there, ocictl uploads shows {shown}: {said}")
 
     def _tidy(self):
-        left = [u for u in self.uploads() if u["uploadId"] not in self.ledger.orphans]
+        left = [u for u in self.uploads() if not self.ledger.is_orphan(u)]
         return not left and not self.ocid.part_files()
 
     # What there is.
