@@ -34,10 +34,10 @@
 #endif
 
 enum {
-    READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
     REPLACE = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
               LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE,
     ALL = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1, /* of version 1 */
+    READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
 };
 
 struct files {
@@ -46,9 +46,9 @@ struct files {
     unsigned n_files;
 };
 
-static void allow(const struct files *f, const char *dir, uint64_t rights)
+static void allow(const struct files *f, const char *dir)
 {
-    struct landlock_path_beneath_attr rule = {.allowed_access = rights & f->handled};
+    struct landlock_path_beneath_attr rule = {.allowed_access = REPLACE & f->handled};
     rule.parent_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (rule.parent_fd < 0)
         return;
@@ -57,7 +57,7 @@ static void allow(const struct files *f, const char *dir, uint64_t rights)
 }
 
 /* The directory of path, or the nearest above it that is there: the file may come later. */
-static void allow_beside(const struct files *f, const char *path, uint64_t rights)
+static void allow_beside(const struct files *f, const char *path)
 {
     char dir[PATH_MAX];
     char *slash;
@@ -68,27 +68,28 @@ static void allow_beside(const struct files *f, const char *path, uint64_t right
         *slash = 0;
         if (access(dir, F_OK))
             continue;
-        allow(f, dir, rights);
+        allow(f, dir);
         return;
     }
 }
 
 /* The file itself and, if it is a link, what it leads to. */
-static void allow_file(const struct files *f, const char *path, uint64_t rights)
+static void allow_file(const struct files *f, const char *path)
 {
     char real[PATH_MAX];
     if (*path != '/')
         return;
-    allow_beside(f, path, rights);
+    allow_beside(f, path);
     if (realpath(path, real))
-        allow_beside(f, real, rights);
+        allow_beside(f, real);
 }
 
-/* The configuration comes first; sessions of a new login lie beside it. */
+/* The configuration: sessions of a new login lie beside it. */
 static void on_file(void *arg, const char *path)
 {
     struct files *f = arg;
-    allow_file(f, path, f->n_files++ ? READ : READ | REPLACE);
+    if (!f->n_files++)
+        allow_file(f, path);
 }
 
 static int version(void)
@@ -96,10 +97,9 @@ static int version(void)
     return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 }
 
-int cage_files(const struct creds *c, const char *home)
+int cage_files(const struct creds *c)
 {
-    static const char *const system[] = {"/etc", "/usr", "/lib", "/lib64", "/run", "/proc", "/sys"};
-    struct files f = {.handled = ALL};
+    struct files f = {.handled = ALL & ~READ};
     int has = version();
     if (has < 0)
         return errno;
@@ -111,15 +111,11 @@ int cage_files(const struct creds *c, const char *home)
     f.ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (f.ruleset < 0)
         return errno;
-    for (size_t i = 0; i < sizeof system / sizeof *system; i++)
-        allow(&f, system[i], READ);
-    if (home)
-        allow(&f, home, READ);
     creds_files(c, on_file, &f);
     const struct cred *cred;
     for (size_t i = 0; (cred = creds_at(c, i)); i++)
         if (creds_by_network(cred))
-            allow_file(&f, cred->token_file, READ | REPLACE);
+            allow_file(&f, cred->token_file);
     int rc = syscall(SYS_landlock_restrict_self, f.ruleset, 0) ? errno : 0;
     close(f.ruleset);
     return rc;

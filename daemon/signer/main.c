@@ -131,10 +131,10 @@ static void harden(const struct args *a, int secret)
         signal((int[]){SIGINT, SIGTERM, SIGHUP, SIGPIPE}[i], SIG_IGN); /* ocid says when */
 }
 
-static void shut_in(const struct args *a, const struct creds *c)
+static void shut_in(const struct creds *c)
 {
-    if (cage_files(c, a->creds.home))
-        left_out("giving up other files");
+    if (cage_files(c))
+        left_out("giving up to write files");
     if (cage_calls())
         left_out("giving up sockets and programs");
 }
@@ -152,7 +152,7 @@ int main(int argc, char **argv)
     if (creds_set(c, a.profiles, strlen(a.profiles), &err))
         fprintf(stderr, "ocid-signer: %s\n", err.text);
     creds_read(c, text, &err); /* what is wrong shows in the facts */
-    shut_in(&a, c);
+    shut_in(c);
     int rc = worker_start(c, a.sign, a.threads);
     if (rc) {
         fprintf(stderr, "ocid-signer: cannot start threads: %s\n", strerror(rc));

@@ -89,11 +89,6 @@ static int open_regular(const char *path, off_t max, off_t *size, struct oc_err 
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), sys = 0, code = 0;
-    if (fd < 0 && errno == EACCES && !access(path, R_OK)) /* which the cage does not stop */
-        return oc_fail(err, OCID_E_IO, 0,
-                       "'%s' is not where ocid-signer may read: put it below the home directory, "
-                       "or restart ocid",
-                       path);
     if (fd < 0)
         return oc_fail(err, errno == ENOENT || errno == ENOTDIR ? OCID_E_FILE : OCID_E_IO, errno,
                        "cannot open '%s'", path);

@@ -4,7 +4,6 @@
 import contextlib
 import os
 import pty
-import shutil
 from pathlib import Path
 
 import pytest
@@ -182,22 +181,8 @@ def test_the_signer_is_shut_in(ocid, b):
     assert sum(name.startswith("socket:") for name in held) <= 3, "those it was started with"
 
 
-def test_a_key_where_the_signer_may_not_read_is_read_after_a_restart(ocid, store, b, tmp_path):
-    if "giving up other files" in ocid.log():
-        pytest.skip("no Landlock in this kernel")
-    other = make_profile(tmp_path, user="ocid1.user.oc1..elsewhere")
-    store.add_key(other.key_id, other.public_pem)
-    ocid.write_profile(other, "ELSEWHERE")
-    ocid.reload()
-    job = ocid.put(b"x", f"{b}/o", profile="ELSEWHERE")
-    status = ocid.wait_for(job, "waiting", "login")
-    assert "restart ocid" in status.outcome.text
-    ocid.restart()
-    ocid.done(job)
-
-
-def test_profiles_are_chosen_by_name(ocid, store, b):
-    other = make_profile(ocid.home, user="ocid1.user.oc1..other")
+def test_profiles_are_chosen_by_name(ocid, store, b, tmp_path):
+    other = make_profile(tmp_path, user="ocid1.user.oc1..other")
     store.add_key(other.key_id, other.public_pem)
     ocid.write_profile(other, "OTHER")
     ocid.reload()
@@ -206,11 +191,11 @@ def test_profiles_are_chosen_by_name(ocid, store, b):
     ocid.done(ocid.put(b"x", f"{b}/o", profile="OTHER"))
 
 
-def test_a_profile_that_is_missing_is_waited_for(ocid, store, b):
+def test_a_profile_that_is_missing_is_waited_for(ocid, store, b, tmp_path):
     job = ocid.put(b"x", f"{b}/o", profile="LATER")
     status = ocid.wait_for(job, "waiting", "login")
     assert "LATER" in status.outcome.text
-    other = make_profile(ocid.home, user="ocid1.user.oc1..later")
+    other = make_profile(tmp_path, user="ocid1.user.oc1..later")
     store.add_key(other.key_id, other.public_pem)
     ocid.write_profile(other, "LATER")
     ocid.reload()
@@ -227,8 +212,8 @@ def test_a_wrong_fingerprint_is_found_before_anything_is_sent(ocid, store, b, pr
     assert store.log(bucket=b) == []
 
 
-def test_no_key_file_is_waited_for(ocid, store, b, profile):
-    path = ocid.home / "moved.pem"
+def test_no_key_file_is_waited_for(ocid, store, b, profile, tmp_path):
+    path = tmp_path / "moved.pem"
     ocid.write_profile(profile, "MOVED", key_file=str(path))
     ocid.reload()
     job = ocid.put(b"x", f"{b}/o", profile="MOVED")
@@ -244,8 +229,6 @@ def test_no_profiles_at_all(make_ocid, store, b):
     ocid = make_ocid()
     text = ocid.oci_config.read_text()
     ocid.oci_config.unlink()
-    shutil.copy(ocid.profile.key_file, ocid.home / "key.pem")
-    text = text.replace(ocid.profile.key_file, str(ocid.home / "key.pem"))
     ocid.start()
     job = ocid.put(b"x", f"{b}/o")
     ocid.wait_for(job, "waiting", "login")

@@ -15,7 +15,7 @@ from test_auth import memory_of
 
 from objstore.tokens import new_key, private_pem
 
-SHORT_S = round(4 * SLOW)
+SHORT_S = round(6 * SLOW)
 RESOURCE = {"profile FN__auth": "resource_principal", "credentials__profile": "FN",
             "transfer__connections": 2}
 

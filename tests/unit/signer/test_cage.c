@@ -104,7 +104,7 @@ static void without_files(const struct fixture *f)
     fixture_write(outside, "x", 1);
     snprintf(path, sizeof path, "%s/keys", f->dir);
     NEED(!mkdir(path, 0700));
-    int rc = cage_files(read_creds(f), f->dir);
+    int rc = cage_files(read_creds(f));
     if (rc == ENOSYS || rc == EOPNOTSUPP) {
         unlink(outside);
         rmdir(other);
@@ -113,8 +113,7 @@ static void without_files(const struct fixture *f)
     NEED(!rc);
     NEED(can_read(f->config));
     NEED(can_read(TEST_KEY)); /* the configuration names it */
-    NEED(can_read("/etc/passwd"));
-    NEED(!can_read(outside) && errno == EACCES);
+    NEED(can_read(outside));  /* the next one may lie there */
     NEED(!can_write(outside) && errno == EACCES);
     NEED(!can_write(TEST_KEY) && errno == EACCES);
     snprintf(path, sizeof path, "%s/token.new", f->dir);
@@ -123,7 +122,7 @@ static void without_files(const struct fixture *f)
     NEED(!rename(path, outside));
 }
 
-static void test_other_files_are_out_of_reach(void **state)
+static void test_other_files_cannot_be_written(void **state)
 {
     const struct fixture *f = *state;
     char text[512];
@@ -134,34 +133,12 @@ static void test_other_files_are_out_of_reach(void **state)
     in_child(without_files, f);
 }
 
-/* A set-up that comes later is read as well. */
-static void later_config(const struct fixture *f)
-{
-    char dir[128], path[160];
-    snprintf(dir, sizeof dir, "%s/.oci", f->dir);
-    snprintf(path, sizeof path, "%s/config", dir);
-    struct creds_options o = {.config = path, .home = f->dir};
-    int rc = cage_files(creds_new(&o), f->dir);
-    if (rc == ENOSYS || rc == EOPNOTSUPP)
-        _exit(SKIPPED);
-    NEED(!rc);
-    NEED(!can_read(path) && errno == ENOENT);
-    fflush(stderr);
-}
-
-static void test_a_configuration_may_come_later(void **state)
-{
-    in_child(later_config, *state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_no_sockets_and_no_programs, fixture_setup,
                                         fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_other_files_are_out_of_reach, fixture_setup,
-                                        fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_a_configuration_may_come_later, fixture_setup,
+        cmocka_unit_test_setup_teardown(test_other_files_cannot_be_written, fixture_setup,
                                         fixture_teardown),
     };
     return cmocka_run_group_tests_name("signer/cage", tests, NULL, NULL);
