@@ -160,7 +160,7 @@ def test_an_unknown_option(client):
 
 def test_put_bytes_passes_a_sealed_memfd(daemon, client):
     daemon.on["job.submit"] = submitted()
-    client.put_bytes(b"some bytes", "b/o")
+    client.put_bytes("b/o", b"some bytes")
     (job,) = daemon.seen[-1][1]["jobs"]
     assert job["spool"] is True and (job["fd"], job["size"]) == (0, 10)
     (fd,) = daemon.fds
@@ -172,8 +172,8 @@ def test_put_bytes_passes_a_sealed_memfd(daemon, client):
 def test_put_bytes_of_any_buffer(daemon, client):
     import array
     daemon.on["job.submit"] = submitted()
-    client.put_bytes(array.array("I", [1, 2, 3]), "b/o")
-    client.put_bytes(memoryview(bytearray(b"xyz")), "b/o")
+    client.put_bytes("b/o", array.array("I", [1, 2, 3]))
+    client.put_bytes("b/o", memoryview(bytearray(b"xyz")))
     assert [os.fstat(fd).st_size for fd in daemon.fds] == [12, 3]
     assert [seen[1]["jobs"][0]["size"] for seen in daemon.seen[1:]] == [12, 3]
 

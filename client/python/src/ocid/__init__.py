@@ -1,10 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hand transfers to the local `ocid` daemon and follow them; see Client."""
+"""Hand transfers to the local `ocid` daemon and follow them; see Client, and aio.Client.
+
+With the extra `fsspec` other libraries read and write ocid://BUCKET/OBJECT; see OcidFileSystem.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 from ._model import Ack, Outcome, Row, Status
 from .client import VERSION as __version__
-from .client import Client, Job
+from .client import Client, Job, JobSet
 from .errors import *
 from .errors import OcidError
 
-__all__ = ["Ack", "Client", "Job", "OcidError", "Outcome", "Row", "Status", "__version__"]
+__all__ = ["Ack", "Client", "Job", "JobSet", "OcidError", "Outcome", "Row", "Status", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """`ocid.aio` is imported when it is used: it brings asyncio with it."""
+    if name == "aio":
+        return importlib.import_module(".aio", __name__)
+    raise AttributeError(f"module 'ocid' has no attribute '{name}'")

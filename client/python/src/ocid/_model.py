@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, SupportsInt, TypedDict
 
 from . import errors
 from ._tables import MESSAGES
 
-if TYPE_CHECKING:
-    from .client import Job
-
+# Nobody writes into the defaults: they are shared.
 FINAL = frozenset({"done", "failed", "cancelled"})
 
 
@@ -22,8 +19,8 @@ class JobOptions(TypedDict, total=False):
     profile: str  # of ~/.oci/config; else the daemon's default
     priority: int  # 0 to 9, higher first
     label: str  # free text for people
-    set: int | Job  # the set that it joins
-    after: Sequence[int | Job]  # jobs that must be done first
+    set: SupportsInt  # the set that it joins
+    after: Iterable[SupportsInt] | SupportsInt  # jobs (or sets) that must be done first
     key: str  # idempotency: the same key twice is one job
     timeout: float  # seconds until the job fails by itself
 
@@ -54,8 +51,7 @@ class ListOptions(JobOptions, total=False):
     limit: int
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a job ended, or what it has learnt so far."""
 
     error: str = ""
@@ -67,11 +63,10 @@ class Outcome:
     version_id: str = ""
     verified: str = "none"
     bytes: int = 0
-    result: Mapping[str, str] = field(default_factory=dict)
+    result: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """One job as it stands. Times are milliseconds since 1970, sizes bytes; None: not told."""
 
     id: int
@@ -91,8 +86,11 @@ class Status:
     n_failed: int = 0
     n_cancelled: int = 0
     sealed: bool = False
-    job: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, Any] = {}
     outcome: Outcome = Outcome()
+
+    def __int__(self) -> int:
+        return self.id
 
     @property
     def final(self) -> bool:
@@ -110,9 +108,9 @@ class Status:
                                 "service_code": out.service_code, "request_id": out.request_id})
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a listing: an object, a bucket, an upload, or (`prefix`) what many names have in common."""
+class Row(NamedTuple):
+    """One line of a listing: an object, a bucket, an upload, or (`prefix`) what many names have in
+    common."""
 
     name: str = ""
     prefix: str = ""
@@ -128,8 +126,7 @@ class Row:
     job: int = 0  # whose upload it is
 
 
-@dataclass(frozen=True)
-class Ack:
+class Ack(NamedTuple):
     """What became of one job that was acted on; `error` is None if it was."""
 
     id: int
