@@ -43,6 +43,11 @@ class GetOptions(JobOptions, total=False):
     if_match: str
 
 
+class BytesOptions(GetOptions, total=False):
+    offset: int  # first byte; behind the end there are none
+    length: int  # at most so many
+
+
 class ListOptions(JobOptions, total=False):
     delimiter: str
     start: str

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Tuple
 from . import _paths, _tables, errors
 from ._core import Core, left_of, pages, start_daemon
 from ._jobs import JobLike, Path, job_options, place, put_job
-from ._model import Ack, GetOptions, JobOptions, ListOptions, PutOptions, Row, Status
+from ._model import Ack, BytesOptions, GetOptions, JobOptions, ListOptions, PutOptions, Row, Status
 from ._wire import frame, hello, pack, reply_of, unpack
-from .client import MAX_BUFFER, VERSION, get_job, given, list_job, table_ask
+from .client import MAX_BUFFER, VERSION, bytes_job, get_job, given, list_job, table_ask
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -176,8 +176,8 @@ class Client:
                   **options: Unpack[GetOptions]) -> Job:
         return Job(self, await self._core.one(get_job("get", source, dest, overwrite, options)))
 
-    async def get_bytes(self, source: str, **options: Unpack[GetOptions]) -> bytes:
-        return await self._core.get_bytes({"kind": "get", **place(source), **job_options(options)})
+    async def get_bytes(self, source: str, **options: Unpack[BytesOptions]) -> bytes:
+        return await self._core.get_bytes(bytes_job(source, options))
 
     async def get_json(self, source: str, **options: Unpack[GetOptions]) -> Any:
         import json

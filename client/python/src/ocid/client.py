@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, List
 from . import _paths, errors
 from ._core import Core, each, left_of, pages, run, start_daemon
 from ._jobs import JobLike, Path, job_options, place, put_job
-from ._model import Ack, GetOptions, JobOptions, ListOptions, PutOptions, Row, Status
+from ._model import Ack, BytesOptions, GetOptions, JobOptions, ListOptions, PutOptions, Row, Status
 from ._wire import Connection
 
 if TYPE_CHECKING:
@@ -223,9 +223,9 @@ class Client:
         """Queues a download. The name appears when all of it is there and proven."""
         return Job(self, run(self._core.one(get_job("get", source, dest, overwrite, options))))
 
-    def get_bytes(self, source: str, **options: Unpack[GetOptions]) -> bytes:
-        """Downloads into memory."""
-        return run(self._core.get_bytes({"kind": "get", **place(source), **job_options(options)}))
+    def get_bytes(self, source: str, **options: Unpack[BytesOptions]) -> bytes:
+        """Downloads into memory, all of it or (offset, length) a part."""
+        return run(self._core.get_bytes(bytes_job(source, options)))
 
     def get_json(self, source: str, **options: Unpack[GetOptions]) -> Any:
         import json
@@ -366,6 +366,13 @@ def get_job(kind: str, source: str, dest: Path, overwrite: bool,
             options: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, **place(source, prefix=kind == "pull"), **job_options(options),
             "dest": os.fsencode(os.path.abspath(dest)), **given(overwrite=overwrite)}
+
+
+def bytes_job(source: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    for name in ("offset", "length"):
+        if (options.get(name) or 0) < 0:
+            raise errors.Invalid(f"'{name}' is {options[name]}: it counts from the start")
+    return {"kind": "get", **place(source), **job_options(options)}
 
 
 def list_job(where: str, prefix: str, options: Mapping[str, Any]) -> dict[str, Any]:
