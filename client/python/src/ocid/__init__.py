@@ -18,8 +18,13 @@ from .errors import OcidError
 __all__ = ["Ack", "Client", "Job", "JobSet", "OcidError", "Outcome", "Row", "Status", "__version__"]
 
 
+_LATER = {"OcidFileSystem": ".fs", "take_oci": ".fs"}
+
+
 def __getattr__(name: str) -> Any:
-    """`ocid.aio` is imported when it is used: it brings asyncio with it."""
-    if name == "aio":
-        return importlib.import_module(".aio", __name__)
+    """What brings other libraries with it is imported when it is used."""
+    if name in ("aio", "fs"):
+        return importlib.import_module(f".{name}", __name__)
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name], __name__), name)
     raise AttributeError(f"module 'ocid' has no attribute '{name}'")

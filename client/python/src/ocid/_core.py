@@ -27,6 +27,7 @@ BACK_S = 30.0  # how long is looked for a daemon that is being restarted
 _PIPE_BYTES = 256 * 1024
 _SPOOL_S = 1 / (8 << 20)  # of a byte that the daemon copies and syncs before it answers
 _ASK_TRIES = 5
+_AT_ONCE = 16  # pipes
 _F_SETPIPE_SZ = 1031
 
 
@@ -274,16 +275,55 @@ class Core:
             if job.get("length") == 0:  # on the wire that would mean all
                 return b""
             ident, fd, epoch = await self._piped(job, asked)
-            parts = []
             try:
-                while part := await self.link.read(fd, _PIPE_BYTES, end):
-                    parts.append(part)
+                found = await self._all_of(fd, self._read_end(job))
             finally:
                 os.close(fd)
             await self._end_of(ident, epoch)
-            return b"".join(parts)
-        end = self._read_end(job)
+            return found
         return await self._put_again(ask)
+
+    async def get_many(self, jobs: Sequence[Mapping[str, Any]]) -> List[bytes | errors.OcidError]:
+        """Several at once, small ones rather than large ones: while one is read, the daemon has
+        others in its pipes."""
+        found: List[bytes | errors.OcidError] = []
+        for at in range(0, len(jobs), _AT_ONCE):
+            found += await self._put_again(
+                lambda there, some=jobs[at:at + _AT_ONCE]:  # type: ignore[misc]
+                self._several(some, there))
+        return found
+
+    async def _several(self, jobs: Sequence[Mapping[str, Any]],
+                       asked: List[bool]) -> List[bytes | errors.OcidError]:
+        epoch = await self.link.epoch()
+        asked.append(True)
+        ours: List[int] = []
+        theirs: List[int] = []
+        found: List[bytes | errors.OcidError] = []
+        try:
+            for _ in jobs:
+                for fds, fd in zip((ours, theirs), os.pipe()):
+                    fds.append(fd)
+            ids = await self.submit([{**job, "fd": i} for i, job in enumerate(jobs)], theirs)
+            while theirs:
+                os.close(theirs.pop())
+            for job, ident, fd in zip(jobs, ids, ours):
+                data = await self._all_of(fd, self._read_end(job))
+                try:
+                    await self._end_of(ident, epoch)
+                    found.append(data)
+                except errors.OcidError as error:
+                    found.append(error)
+            return found
+        finally:
+            for fd in ours + theirs:
+                os.close(fd)
+
+    async def _all_of(self, fd: int, end: float | None) -> bytes:
+        parts = []
+        while part := await self.link.read(fd, _PIPE_BYTES, end):
+            parts.append(part)
+        return b"".join(parts)
 
     async def rows(self, job: Mapping[str, Any]) -> AsyncIterator[Row]:
         """A listing of objects goes on behind its last row when the daemon is restarted."""
@@ -291,7 +331,7 @@ class Core:
         end = self._read_end(job)
         last, left = "", job.get("limit") or 0
         while True:
-            ident, fd, epoch = await self._put_again(lambda there: self._piped(asked, there))
+            ident, fd, epoch = await self.opened(asked)
             try:
                 async for found in self._frames(fd, end):
                     if found.get("end"):
@@ -336,6 +376,9 @@ class Core:
         """The daemon ends the job in time; it is not trusted with that alone."""
         within = job.get("timeout_ms")
         return None if within is None else deadline(within / 1000 + self.link.timeout)
+
+    async def opened(self, job: Mapping[str, Any]) -> tuple[int, int, int]:
+        return await self._put_again(lambda there: self._piped(job, there))
 
     async def _piped(self, job: Mapping[str, Any], asked: List[bool]) -> tuple[int, int, int]:
         """Submits with the writing end of a fresh pipe: id, the reading end (the caller's), and
@@ -392,6 +435,54 @@ class Core:
             os.close(theirs)
             if ours >= 0:
                 os.close(ours)
+
+
+class Stream:
+    """The bytes of an object from an offset on, as they come out of a pipe. Another daemon is asked
+    for what is missing, of the same version."""
+
+    def __init__(self, core: Core, path: str, offset: int, options: Mapping[str, Any]) -> None:
+        self._core, self._at = core, offset
+        self._job = {"kind": "get", **place(path), **job_options(options)}
+        self._open: tuple[int, int, int] | None = None
+        self._lost = 0
+
+    async def read(self, most: int) -> bytes:
+        """So many bytes, fewer at the end; what the job ended with is raised there."""
+        parts, left = [], most
+        while left:
+            part = await self._some(left)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+            self._at += len(part)
+        return b"".join(parts)
+
+    async def _some(self, most: int) -> bytes:
+        while True:
+            if self._open is None:
+                job = {**self._job, "offset": self._at}
+                self._open = await self._core.opened(job)
+            ident, fd, epoch = self._open
+            part = await self._core.link.read(fd, min(most, _PIPE_BYTES),
+                                              self._core._read_end(self._job))
+            if part:
+                return part
+            try:
+                await self._core._end_of(ident, epoch)
+                return b""
+            except _Gone:
+                self._lost += 1
+                if self._lost >= _ASK_TRIES:
+                    raise errors.NoDaemon("the daemon has ended too often") from None
+            self.close()
+            await self._core._back()
+
+    def close(self) -> None:
+        if self._open is not None:
+            os.close(self._open[1])
+            self._open = None
 
 
 async def pages(link: Link, ask: dict[str, Any]) -> tuple[int, int, List[Status]]:
