@@ -270,6 +270,10 @@ def test_answers_in_pages(daemon, client):
     pages = [page(status(1, "done"), seq=1, more=True), page(status(2, "done"), seq=2)]
     daemon.on["job.status"] = lambda params: pages.pop(0)
     assert [s.id for s in client.status([1, 2])] == [1, 2]
+    assert daemon.seen[-1] == ["job.status", {"ids": [2], "wait_ms": 0}]
+    pages = [page(status(1, "done"), seq=4, more=True), page(status(2, "done"), seq=5)]
+    assert [s.id for s in client.changes([])[2]] == [1, 2]
+    assert daemon.seen[-1] == ["job.status", {"epoch": 7, "since": 4}]
     table = [{**page(status(9, "done"), more=True), "cursor": 9}, page(status(3, "done"))]
     daemon.on["job.list"] = lambda params: table.pop(0)
     assert [s.id for s in client.jobs(state="done")] == [9, 3]

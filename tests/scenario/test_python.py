@@ -18,6 +18,7 @@ import pytest
 from harness import KIB, MIB, WAIT_S, blob, client_library, until
 
 from ocid import aio
+from ocid.client import put_job
 
 PUT_HANGS = {"op": "PutObject", "do": "hang", "object": "slow"}
 
@@ -173,6 +174,17 @@ def test_jobs_are_found_again(ocid, store, b):
     store.wait_hit("PutObject")
     store.release()
     assert found.wait(WAIT_S).state == "done" and found.final
+
+
+def test_thousands_of_jobs_are_waited_for(ocid, store, b):
+    """Most of them have left the daemon's memory by then, and do not fit into one reply."""
+    path = ocid.file(b"1")
+    jobs = [put_job(path, f"{b}/{'n' * 200}/{i}", {}) for i in range(3000)]
+    ids = ocid.client.submit(jobs)
+    assert {s.state for s in ocid.client.wait(ids, 2 * WAIT_S)} == {"done"}
+    assert [s.id for s in ocid.client.status(ids)] == ids
+    assert [s.id for s in ocid.client.wait(ids, WAIT_S)] == ids
+    assert len(on_loop(async_client(ocid).wait(ids))) == 3000
 
 
 # Loops.

@@ -487,14 +487,27 @@ class Stream:
 
 async def pages(link: Link, ask: dict[str, Any]) -> tuple[int, int, List[Status]]:
     """job.status and what it could not say in one reply."""
-    found: List[Status] = []
     timeout = link.timeout + ask.get("wait_ms", 0) / 1000
-    while True:
+    page = first = await link.call("job.status", ask, timeout=timeout)
+    found = [status_from(status) for status in page["jobs"]]
+    ids = ask.get("ids")
+    while page.get("more"):
+        if ids:
+            # Not by `seq`: jobs that have left the daemon's memory have none any more.
+            told = {status.id for status in found}
+            ids = [ident for ident in ids if ident not in told]
+            ask = {**ask, "ids": ids, "wait_ms": 0}
+        else:
+            ask = {**ask, "epoch": page["epoch"], "since": page["seq"]}
+        if ids == []:
+            break
         page = await link.call("job.status", ask, timeout=timeout)
         found += [status_from(status) for status in page["jobs"]]
-        if not page.get("more"):
-            return page["epoch"], page["seq"], found
-        ask["epoch"], ask["since"] = page["epoch"], page["seq"]
+        if not page["jobs"]:
+            break
+    # What was told first may have changed since: the next question begins where the first ended.
+    last = first if ids is not None else page
+    return last["epoch"], last["seq"], found
 
 
 def checked(found: List[Status], check: bool) -> List[Status]:
