@@ -18,13 +18,19 @@ from .errors import OcidError
 __all__ = ["Ack", "Client", "Job", "JobSet", "OcidError", "Outcome", "Row", "Status", "__version__"]
 
 
-_LATER = {"OcidFileSystem": ".fs", "take_oci": ".fs"}
+_LATER = {"OcidFileSystem": ".fs", "take_oci": ".fs", "progress": "._bars"}
 
 
 def __getattr__(name: str) -> Any:
     """What brings other libraries with it is imported when it is used."""
-    if name in ("aio", "fs"):
+    if name in ("aio", "fs", "notebook"):
         return importlib.import_module(f".{name}", __name__)
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name], __name__), name)
     raise AttributeError(f"module 'ocid' has no attribute '{name}'")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """%load_ext ocid"""
+    from . import notebook
+    notebook.load(shell)

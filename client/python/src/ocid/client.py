@@ -94,6 +94,17 @@ class Job:
         """Of a set: no more members will come."""
         return self.client.seal(self)[0]
 
+    def _repr_html_(self) -> str:
+        from . import _display
+        return _display.table([self._now()])
+
+    def _now(self) -> Status:
+        """A display must not fail: without a daemon it shows what was last heard."""
+        try:
+            return self.status()
+        except errors.OcidError:
+            return self.last or Status(self.id, "unknown")
+
     def __await__(self) -> Generator[Any, None, Status]:
         self.last = yield from self.client._aio().job(self).wait().__await__()
         return self.last
@@ -175,6 +186,15 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<ocid.Client of {self._options['socket'] or 'this user'}>"
+
+    def _repr_html_(self) -> str:
+        from . import _display
+        try:
+            running = [job.last for job in self.jobs(state="running", limit=20) if job.last]
+            return _display.client(self.info, self.stats(), running)
+        except errors.OcidError as error:
+            from html import escape
+            return f"<p>{escape(repr(self))}: {escape(str(error))}</p>"
 
     def close(self) -> None:
         """Hangs up; jobs go on. A later call connects again."""
