@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, SupportsInt, TypedDict
+from typing import Any, Generic, NamedTuple, SupportsInt, TypedDict, TypeVar
 
 from . import errors
 from ._tables import MESSAGES
+
+C = TypeVar("C")
 
 # Nobody writes into the defaults: they are shared.
 FINAL = frozenset({"done", "failed", "cancelled"})
@@ -137,6 +139,26 @@ class Ack(NamedTuple):
     id: int
     state: str = ""
     error: errors.OcidError | None = None
+
+
+class Handle(Generic[C]):
+    """A job by its id: whom to ask about it, and what was last heard."""
+
+    def __init__(self, client: C, ident: int, last: Status | None = None) -> None:
+        self.client, self.id, self.last = client, ident, last
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        return f"<{kind.__module__.removesuffix('.client')}.{kind.__name__} {self.id}>"
+
+    def __int__(self) -> int:
+        return self.id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Handle) and (self.id, self.client) == (other.id, other.client)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 _KNOWN = {name: frozenset(f.name for f in fields) for name, fields in MESSAGES.items()}

@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Tuple
 from . import _paths, _tables, errors
 from ._core import Core, left_of, pages, start_daemon
 from ._jobs import JobLike, Path, job_options, place, put_job
-from ._model import Ack, BytesOptions, GetOptions, JobOptions, ListOptions, PutOptions, Row, Status
+from ._model import (
+    Ack,
+    BytesOptions,
+    GetOptions,
+    Handle,
+    JobOptions,
+    ListOptions,
+    PutOptions,
+    Row,
+    Status,
+)
 from ._wire import frame, hello, pack, reply_of, unpack
 from .client import MAX_BUFFER, VERSION, bytes_job, get_job, given, list_job, table_ask
 
@@ -34,23 +44,8 @@ _POLLS = 8  # long polls of one connection at a time
 _CROWDED_MS = 500  # how long each waits while all of them are taken, and others have come
 
 
-class Job:
+class Job(Handle["Client"]):
     """A job of the daemon's: `await job`, `async for status in job`."""
-
-    def __init__(self, client: Client, ident: int, last: Status | None = None) -> None:
-        self.client, self.id, self.last = client, ident, last
-
-    def __repr__(self) -> str:
-        return f"<ocid.aio.{type(self).__name__} {self.id}>"
-
-    def __int__(self) -> int:
-        return self.id
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and (self.id, self.client) == (other.id, other.client)
-
-    def __hash__(self) -> int:
-        return hash(self.id)
 
     async def status(self) -> Status:
         self.last = (await self.client.status(self))[0]

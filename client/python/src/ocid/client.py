@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Any, List
 from . import _paths, errors
 from ._core import Core, each, left_of, pages, run, start_daemon
 from ._jobs import JobLike, Path, job_options, place, put_job
-from ._model import Ack, BytesOptions, GetOptions, JobOptions, ListOptions, PutOptions, Row, Status
+from ._model import (
+    Ack,
+    BytesOptions,
+    GetOptions,
+    Handle,
+    JobOptions,
+    ListOptions,
+    PutOptions,
+    Row,
+    Status,
+)
 from ._wire import Connection
 
 if TYPE_CHECKING:
@@ -32,26 +42,11 @@ VERSION = "0.1.0"
 MAX_BUFFER = 4 << 30
 
 
-class Job:
+class Job(Handle["Client"]):
     """A job of the daemon's: an id, whom to ask, and what was last heard of it.
 
     `await job` and `async for status in job` work, too, under a running event loop.
     """
-
-    def __init__(self, client: Client, ident: int, last: Status | None = None) -> None:
-        self.client, self.id, self.last = client, ident, last
-
-    def __repr__(self) -> str:
-        return f"<ocid.{type(self).__name__} {self.id}>"
-
-    def __int__(self) -> int:
-        return self.id
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and (self.id, self.client) == (other.id, other.client)
-
-    def __hash__(self) -> int:
-        return hash(self.id)
 
     def status(self) -> Status:
         self.last = self.client.status(self)[0]
@@ -268,7 +263,7 @@ class Client:
                                      **given(compartment=compartment)}))
 
     def uploads(self, bucket: str, **options: Unpack[JobOptions]) -> Iterator[Row]:
-        """The unfinished multipart uploads of a bucket; `job` is set where one of yours is at it."""
+        """The unfinished multipart uploads of a bucket; `job` is set where yours is at one."""
         return each(self._core.rows({"kind": "uploads", **place(bucket, prefix=True),
                                      **job_options(options)}))
 
