@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
+import upath
 
 from ocid.fs import OcidFileSystem
 
@@ -86,3 +87,14 @@ def test_dask(store, b, frame, options, scheduler):
         parts.to_csv(f"ocid://{b}/csv/*.csv", index=False, storage_options=options)
         again = dask.dataframe.read_csv(f"ocid://{b}/csv/*.csv", storage_options=options)
         assert len(again) == ROWS
+
+
+def test_paths(store, b, options):
+    top = upath.UPath(f"ocid://{b}/top", **options)
+    (top / "a/b.txt").write_text("words")
+    assert store.object_bytes(f"{b}/top/a/b.txt") == b"words"
+    assert (top / "a" / "b.txt").read_text() == "words" and (top / "a").is_dir()
+    assert [path.name for path in top.iterdir()] == ["a"]
+    assert [path.name for path in top.rglob("*.txt")] == ["b.txt"]
+    (top / "a/b.txt").unlink()
+    assert not (top / "a/b.txt").exists()
