@@ -6,8 +6,9 @@
 #   sh tests/run.sh [--full]
 #
 # Without --full: units, our reader of profiles against Python's, the arrows, the store, the Python
-# package, the scenarios. --full adds Oracle's own tools as judges of the store, real systemd and
-# the slow scenarios. Each runner closes with its own count; the status is 1 if one has failed.
+# package, the scenarios. --full adds Oracle's own tools as judges of the store, Jupyter's kernels and
+# data frames, real systemd and the slow scenarios. Each runner closes with its own count; the status
+# is 1 if one has failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$PWD
@@ -64,6 +65,12 @@ oracle() (
     python_env "$venv" tests/requirements.txt tests/oracle/requirements.txt && python oracle
 )
 
+# Kernels and data frames are large, too.
+notebook() (
+    venv=$root/build/venv-notebook
+    python_env "$venv" tests/requirements.txt tests/notebook/requirements.txt && python notebook
+)
+
 mkdir -p build
 venv=$root/build/venv
 python_env "$venv" tests/requirements.txt
@@ -81,6 +88,7 @@ step python python python
 step scenarios python scenario
 if [ -n "$full" ]; then
     step oracle oracle
+    step notebook notebook
     workers=0 # one machine, looked at in order
     step systemd python systemd
 fi

@@ -93,6 +93,8 @@ static void pack_job(const struct ocid_job *j, struct oc_buf *b)
     NUM(job, below, j->below, j->below);
     STR(job, version_id, j->version_id);
     STR(job, upload_id, j->upload_id);
+    NUM(job, offset, j->offset, j->offset);
+    NUM(job, length, j->length, j->length);
     ocp_pack(&ocp_desc_job, &m, b);
     oc_buf_fini(&metadata);
     oc_buf_fini(&after);

@@ -239,6 +239,8 @@ static void job_out(const struct ocid_job *in, struct ocp_job *out)
     SET_NUM(below, in->below, in->below);
     SET_STR(version_id, in->version_id);
     SET_STR(upload_id, in->upload_id);
+    SET_NUM(offset, in->offset, in->offset);
+    SET_NUM(length, in->length, in->length);
 }
 
 /* Metadata, then ids, one behind the other in b->lists. */
@@ -371,6 +373,8 @@ static int job_in(struct lib_arena *a, const struct ocp_span *span, const struct
     out->key = copy(a, j.key, &oom);
     out->timeout_ms = j.timeout_ms;
     out->below = j.below;
+    out->offset = j.offset;
+    out->length = j.length;
     out->version_id = copy(a, j.version_id, &oom);
     out->upload_id = copy(a, j.upload_id, &oom);
     uint64_t *after = lib_alloc(a, (j.after.count + 1) * sizeof *after);

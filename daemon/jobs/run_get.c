@@ -43,6 +43,12 @@ static int to_pipe(const struct run *u)
     return u->job->pipe_fd >= 0 && !u->spec.dest.n;
 }
 
+/* A part of the object was asked for: nothing that the service says of the whole proves it. */
+static int is_part(const struct run *u)
+{
+    return u->spec.offset || u->spec.length;
+}
+
 static uint64_t part_bytes_of(const struct run *u)
 {
     return (uint64_t)u->room->config->transfer_part_mib << 20;
@@ -403,13 +409,20 @@ static void save(struct run *u)
 /* ---- requests ---- */
 
 /* This answer may be all of it: then the MD5 that it comes with, if any, must be its own. */
-static int unproven(const struct get *g)
+static int unproven(const struct run *u)
 {
+    const struct get *g = u->of;
     struct get_facts f;
     if (!g->plan)
-        return !g->piped;
+        return !g->piped && !is_part(u);
     xfer_get_facts(g->plan, &f);
     return !f.sized;
+}
+
+/* Place of the last byte that the pipe is to get. */
+static uint64_t pipe_last(const struct run *u)
+{
+    return u->spec.length ? u->spec.offset + u->spec.length - 1 : UINT64_MAX;
 }
 
 static int build(struct run *u, struct run_request *q, struct oc_err *err)
@@ -420,9 +433,9 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     struct oci_where w = run_where(u, &names);
     int piping = !g->plan;
     struct oci_get_options o = {
-        .ranged = piping ? g->piped > 0 : !g->empty,
+        .ranged = piping ? g->piped > 0 || is_part(u) : !g->empty,
         .first = q->step.offset,
-        .last = piping ? UINT64_MAX : q->step.offset + q->step.length - 1,
+        .last = piping ? pipe_last(u) : q->step.offset + q->step.length - 1,
         .if_match = g->etag[0]           ? g->etag
                     : u->spec.if_match.n ? ocp_str_copy(u->spec.if_match, match, sizeof match)
                                          : NULL,
@@ -432,7 +445,7 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     q->x.ranged = o.ranged;
     q->x.sums = u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF
                     ? 0
-                    : XFER_CRC32C | (unproven(g) ? XFER_MD5_LATE : 0);
+                    : XFER_CRC32C | (unproven(u) ? XFER_MD5_LATE : 0);
     q->x.offset = q->step.offset;
     q->x.length = q->step.length;
     q->x.to = piping ? SINK_PIPE : SINK_FILE;
@@ -468,7 +481,8 @@ static int request(struct run *u, const struct xfer_step *s)
 static enum run_sent send_pipe(struct run *u)
 {
     struct get *g = u->of;
-    struct xfer_step s = {.kind = STEP_REQUEST, .op = OP_RANGE, .offset = g->piped};
+    struct xfer_step s = {
+        .kind = STEP_REQUEST, .op = OP_RANGE, .offset = u->spec.offset + g->piped};
     s.length = g->size ? g->size - g->piped : UINT64_MAX;
     if (!u->n_requests)
         request(u, &s);
@@ -521,6 +535,16 @@ static int64_t mtime_of(const struct oci_reply *r)
     return (int64_t)r->last_modified * 1000000000;
 }
 
+/* From here on the size is that of the part, and the sums of the whole are none of it. */
+static void learn_part(struct run *u)
+{
+    struct get *g = u->of;
+    uint64_t end = u->spec.length && pipe_last(u) < g->size ? pipe_last(u) + 1 : g->size;
+    g->size = end > u->spec.offset ? end - u->spec.offset : 0;
+    g->has_object_crc32c = 0;
+    g->content_md5[0] = 0;
+}
+
 /* The first answer tells which object it is; the rest is pinned to it. */
 static void learn(struct run *u, struct run_request *q)
 {
@@ -534,6 +558,8 @@ static void learn(struct run *u, struct run_request *q)
     g->object_crc32c = r->crc32c;
     g->mtime_ns = mtime_of(r);
     g->size = r->has_range ? (uint64_t)r->range_total : (uint64_t)r->content_length;
+    if (is_part(u))
+        learn_part(u);
     if (g->size > SCHED_SMALL_BYTES)
         u->job->bytes = g->size;
 }
@@ -699,6 +725,9 @@ static void pipe_answered(struct run *u, struct run_request *q, int ok)
     if (q->x.local_sys) {
         oc_fail(&err, OCID_E_CANCELLED, 0, "the reader of the pipe has gone");
         run_stop(u, &err, OCP_ENUM_state_cancelled);
+    } else if (!ok && is_part(u) && !g->piped && q->x.kind == OCI_KIND_RANGE) {
+        g->verified = OCP_ENUM_verified_length; /* it begins behind the end: no bytes */
+        finish(u);
     } else if (!ok) {
         run_fail(u, &err);
     } else if (g->has_object_crc32c && g->piped_crc32c != g->object_crc32c) {

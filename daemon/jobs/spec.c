@@ -91,6 +91,11 @@ static int fd_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
         return oc_fail(err, OCID_E_INVALID, 0,
                        "a %s needs either 'dest' or a pipe ('fd') to write to",
                        ocp_enum_name(&ocp_enum_kind, j->kind));
+    if ((j->offset || j->length) && (j->kind != OCP_ENUM_kind_get || j->dest.n))
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'offset' and 'length' are for a get into a pipe ('fd') alone");
+    if (j->length && j->offset > UINT64_MAX - j->length)
+        return oc_fail(err, OCID_E_INVALID, 0, "'offset' and 'length' are beyond any object");
     return 0;
 }
 

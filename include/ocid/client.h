@@ -219,6 +219,7 @@ struct ocid_job {
     const char *compartment; /* mkbucket, buckets; NULL: the tenancy */
     const char *version_id;  /* get, head, delete: this version of the object */
     uint64_t below;          /* get: bytes of dest that must exist, the rest is made; 0: all */
+    uint64_t offset, length; /* get into a pipe: first byte, and how many at most; 0: to the end */
     bool spool;              /* put: copy the descriptor's bytes before the reply */
 
     /* put: identity of the source when it was submitted; see ocid_source() */

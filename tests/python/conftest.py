@@ -2,6 +2,7 @@
 """conftest.py - the Python package of this tree, and a daemon made of a thread and a script."""
 
 import array
+import contextlib
 import os
 import socket
 import struct
@@ -30,7 +31,8 @@ class Fake:
         self.socket.bind(self.path)
         self.socket.listen(8)
         self.open = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.door = threading.Thread(target=self._accept, daemon=True)
+        self.door.start()
 
     def _accept(self):
         while True:
@@ -105,6 +107,9 @@ class Fake:
 
     def close(self):
         self.hang_up()
+        with contextlib.suppress(OSError):  # closed already
+            self.socket.shutdown(socket.SHUT_RDWR)  # else its thread might accept for the next one
+        self.door.join(5)
         self.socket.close()
         os.unlink(self.path)
         for fd in self.fds:

@@ -160,7 +160,7 @@ def test_an_unknown_option(client):
 
 def test_put_bytes_passes_a_sealed_memfd(daemon, client):
     daemon.on["job.submit"] = submitted()
-    client.put_bytes(b"some bytes", "b/o")
+    client.put_bytes("b/o", b"some bytes")
     (job,) = daemon.seen[-1][1]["jobs"]
     assert job["spool"] is True and (job["fd"], job["size"]) == (0, 10)
     (fd,) = daemon.fds
@@ -172,8 +172,8 @@ def test_put_bytes_passes_a_sealed_memfd(daemon, client):
 def test_put_bytes_of_any_buffer(daemon, client):
     import array
     daemon.on["job.submit"] = submitted()
-    client.put_bytes(array.array("I", [1, 2, 3]), "b/o")
-    client.put_bytes(memoryview(bytearray(b"xyz")), "b/o")
+    client.put_bytes("b/o", array.array("I", [1, 2, 3]))
+    client.put_bytes("b/o", memoryview(bytearray(b"xyz")))
     assert [os.fstat(fd).st_size for fd in daemon.fds] == [12, 3]
     assert [seen[1]["jobs"][0]["size"] for seen in daemon.seen[1:]] == [12, 3]
 
@@ -270,6 +270,10 @@ def test_answers_in_pages(daemon, client):
     pages = [page(status(1, "done"), seq=1, more=True), page(status(2, "done"), seq=2)]
     daemon.on["job.status"] = lambda params: pages.pop(0)
     assert [s.id for s in client.status([1, 2])] == [1, 2]
+    assert daemon.seen[-1] == ["job.status", {"ids": [2], "wait_ms": 0}]
+    pages = [page(status(1, "done"), seq=4, more=True), page(status(2, "done"), seq=5)]
+    assert [s.id for s in client.changes([])[2]] == [1, 2]
+    assert daemon.seen[-1] == ["job.status", {"epoch": 7, "since": 4}]
     table = [{**page(status(9, "done"), more=True), "cursor": 9}, page(status(3, "done"))]
     daemon.on["job.list"] = lambda params: table.pop(0)
     assert [s.id for s in client.jobs(state="done")] == [9, 3]

@@ -36,7 +36,7 @@ def test_ids_come_after_the_disk_not_before(ocid, store, b):
 
 def test_spooled_bytes_outlive_a_crash(ocid, store, b):
     store.on("PutObject|UploadPart|CreateMultipartUpload", do="hang", count=0)
-    jobs = {i: ocid.client.put_bytes(blob(size, i), f"{b}/{i}").id
+    jobs = {i: ocid.client.put_bytes(f"{b}/{i}", blob(size, i)).id
             for i, size in enumerate((0, 10, 70 * KIB, 2 * MIB))}
     ocid.kill()
     store.clear()

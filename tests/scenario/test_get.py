@@ -171,8 +171,50 @@ def test_nothing_is_seen_at_the_name_before_the_end(ocid, store, b, fill):
 
 def test_a_reader_that_hangs_up_ends_its_job_alone(ocid, store, b):
     store.put_object(f"{b}/o", blob(4 * MIB))
-    job, fd = ocid.client._piped({"kind": "get", "bucket": b, "object": "o"})
-    os.read(fd, 10)
-    os.close(fd)
-    assert ocid.wait(job.id).state in ("cancelled", "failed")
+    ours, theirs = os.pipe()
+    (job,) = ocid.client.submit([{"kind": "get", "bucket": b, "object": "o", "fd": 0}], [theirs])
+    os.close(theirs)
+    os.read(ours, 10)
+    os.close(ours)
+    assert ocid.wait(job).state in ("cancelled", "failed")
     assert ocid.client.get_bytes(f"{b}/o") == blob(4 * MIB)
+
+
+PARTS = [(0, 1), (0, 10), (3, 4), (9, 1), (9, 5), (5, None), (0, 11), (10, 1), (10, None), (99, 5)]
+
+
+@pytest.mark.parametrize("offset, length", PARTS)
+@pytest.mark.parametrize("scale", [1, 300 * KIB])
+def test_a_part_into_a_pipe(ocid, store, b, offset, length, scale):
+    data = blob(10 * scale)
+    store.put_object(f"{b}/o", data)
+    first, n = offset * scale, None if length is None else length * scale
+    more = {} if n is None else {"length": n}
+    expected = data[first:] if n is None else data[first:first + n]
+    assert ocid.client.get_bytes(f"{b}/o", offset=first, **more) == expected
+    assert sum(entry["sent"] for entry in store.log("GetObject")
+               if entry["status"] == 206) == len(expected), "no more is asked for"
+
+
+def test_parts_that_are_none(ocid, store, b):
+    store.put_object(f"{b}/empty", b"")
+    store.put_object(f"{b}/o", b"0123456789")
+    assert ocid.client.get_bytes(f"{b}/empty", offset=0, length=5) == b""
+    assert ocid.client.get_bytes(f"{b}/o", offset=3, length=0) == b""
+    for wrong in ({"offset": -1}, {"length": -5}):
+        with pytest.raises(client_library.Invalid):
+            ocid.client.get_bytes(f"{b}/o", **wrong)
+    with pytest.raises(client_library.Invalid, match="pipe"):
+        ocid.client.get(f"{b}/o", ocid.files / "x", offset=1)
+    with pytest.raises(client_library.NotFound):
+        ocid.client.get_bytes(f"{b}/none", offset=1)
+
+
+@pytest.mark.parametrize("at", [0, 1000, MIB])
+def test_a_part_goes_on_after_a_reset(ocid, store, b, at):
+    """Where it was, and not where the object begins."""
+    data = blob(3 * MIB)
+    store.put_object(f"{b}/o", data)
+    store.on("GetObject", "reset", at="body", after=at)
+    assert ocid.client.get_bytes(f"{b}/o", offset=KIB, length=2 * MIB) == data[KIB:KIB + 2 * MIB]
+    assert store.count("GetObject") == 2

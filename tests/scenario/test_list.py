@@ -138,7 +138,8 @@ def test_a_bucket_that_is_not_there(ocid):
     assert caught.value.service_code == "BucketNotFound"
 
 
-def test_a_daemon_that_dies_does_not_make_a_short_list(ocid):
+def test_a_daemon_that_dies_does_not_make_a_short_list(ocid, monkeypatch):
+    monkeypatch.setattr("ocid._core.BACK_S", 0.5)
     rows = ocid.client.list("v-20000x64", timeout=30)
     next(rows)
     ocid.process.kill()

@@ -153,9 +153,9 @@ def test_bytes_of_a_commit_in_doubt_are_kept_until_the_next_start(make_ocid, sto
     given that job, and its bytes had gone."""
     ocid = make_ocid().start(OCID_FAULT="store.commit:1+")
     with pytest.raises(client_library.OcidError):
-        ocid.client.put_bytes(b"spooled", f"{b}/o")
+        ocid.client.put_bytes(f"{b}/o", b"spooled")
     (spooled,) = ocid.state.rglob("spool/*")
     assert spooled.read_bytes() == b"spooled"
     ocid.crash()
     assert list(ocid.state.rglob("spool/*")) == []
-    ocid.done(ocid.client.put_bytes(b"spooled", f"{b}/o").id)
+    ocid.done(ocid.client.put_bytes(f"{b}/o", b"spooled").id)

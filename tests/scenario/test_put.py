@@ -135,7 +135,7 @@ def test_a_single_put_announces_its_checksum(ocid, store, b):
 
 @pytest.mark.parametrize("size", [0, 1, 64 * KIB + 1, 3 * MIB])
 def test_bytes_are_the_daemons_once_they_are_taken(ocid, store, b, size):
-    job = ocid.client.put_bytes(blob(size), f"{b}/o")
+    job = ocid.client.put_bytes(f"{b}/o", blob(size))
     assert job.wait(30).outcome.verified == "crc32c"
     assert store.object_sha(f"{b}/o") == sha(blob(size))
     spool = ocid.state.rglob("spool/*")

@@ -159,8 +159,8 @@ def test_hostile_names_are_refused_one_by_one(ocid, store, b):
     assert tree(ocid.files) == {os.path.join("one/two/dest", name) for name in tree(dest)}
     assert (status.n_total, status.n_failed) == (len(made), len(bad))
     failed = list(ocid.client.jobs(set=job, state="failed"))
-    assert sorted(s.job["object"] for s in failed) == sorted(f"p/{name}" for name in bad)
-    assert {s.outcome.error for s in failed} == {"name"}
+    assert sorted(s.last.job["object"] for s in failed) == sorted(f"p/{name}" for name in bad)
+    assert {s.last.outcome.error for s in failed} == {"name"}
     assert not os.path.exists("/abs")
 
 
@@ -229,7 +229,7 @@ def test_pull_into_a_directory_that_is_not_there(ocid, store, b):
     dest = ocid.files / "later"
     job = ocid.client.pull(f"{b}/p/", dest).id
     until(lambda: [s for s in ocid.client.jobs(set=job)
-                   if (s.state, s.why) == ("waiting", "destination")]
+                   if (s.state, s.last.why) == ("waiting", "destination")]
           or ocid.status(job).why == "destination" or dest.exists(),
           "it waits for its destination, or has made it")
     dest.mkdir(exist_ok=True)

@@ -255,8 +255,8 @@ def test_no_space_for_spooled_bytes_refuses_them(make_ocid, store, b, tmp_path):
     try:
         ocid.start()
         with pytest.raises(client_library.OcidError):
-            ocid.client.put_bytes(blob(20 * MIB), f"{b}/o")
-        ocid.done(ocid.client.put_bytes(blob(KIB), f"{b}/p").id)
+            ocid.client.put_bytes(f"{b}/o", blob(20 * MIB))
+        ocid.done(ocid.client.put_bytes(f"{b}/p", blob(KIB)).id)
         until(lambda: not list(ocid.state.rglob("spool/*")), "what was spooled is removed")
     finally:
         ocid.stop()

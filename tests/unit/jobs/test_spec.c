@@ -96,7 +96,7 @@ static void test_names_paths_and_options(void **state)
         unsigned with;
         const char *bucket, *object, *source, *dest, *delimiter, *if_match;
         int if_absent, fd;
-        uint64_t set;
+        uint64_t set, offset, length;
     } rows[] = {
         {"fd beyond the message", OCP_ENUM_kind_buckets, OCID_E_INVALID, F, .fd = 1},
         {"bucket with a slash", OCP_ENUM_kind_head, OCID_E_NAME, B | O, .bucket = "a/b"},
@@ -113,6 +113,13 @@ static void test_names_paths_and_options(void **state)
         {"a set in a set", OCP_ENUM_kind_set, OCID_E_INVALID, 0, .set = 1},
         {"a pull in a set", OCP_ENUM_kind_pull, OCID_E_INVALID, B | D, .set = 1},
         {"a put in a set", OCP_ENUM_kind_put, 0, B | O | S, .set = 1},
+        {"a part into a pipe", OCP_ENUM_kind_get, 0, B | O | F, .offset = 1, .length = 2},
+        {"the last part there can be", OCP_ENUM_kind_get, 0, B | O | F, .offset = UINT64_MAX - 2,
+         .length = 2},
+        {"a part beyond it", OCP_ENUM_kind_get, OCID_E_INVALID, B | O | F, .offset = UINT64_MAX - 1,
+         .length = 2},
+        {"a part into a file", OCP_ENUM_kind_get, OCID_E_INVALID, B | O | D, .offset = 1},
+        {"a part of a put", OCP_ENUM_kind_put, OCID_E_INVALID, B | O | S, .length = 1},
     };
     (void)state;
     for (unsigned i = 0; i < N_ROWS(rows); i++) {
@@ -129,6 +136,8 @@ static void test_names_paths_and_options(void **state)
         j.if_absent = rows[i].if_absent;
         j.fd = (uint64_t)rows[i].fd;
         j.set = rows[i].set;
+        j.offset = rows[i].offset;
+        j.length = rows[i].length;
         int rc = spec_check(&j, 1, &err);
         if (rc != rows[i].code)
             fail_msg("%s: %d (%s)", rows[i].name, rc, err.text);

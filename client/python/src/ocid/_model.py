@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, NamedTuple, SupportsInt, TypedDict, TypeVar
 
 from . import errors
 from ._tables import MESSAGES
 
-if TYPE_CHECKING:
-    from .client import Job
+C = TypeVar("C")
 
+# Nobody writes into the defaults: they are shared.
 FINAL = frozenset({"done", "failed", "cancelled"})
 
 
@@ -22,8 +21,8 @@ class JobOptions(TypedDict, total=False):
     profile: str  # of ~/.oci/config; else the daemon's default
     priority: int  # 0 to 9, higher first
     label: str  # free text for people
-    set: int | Job  # the set that it joins
-    after: Sequence[int | Job]  # jobs that must be done first
+    set: SupportsInt  # the set that it joins
+    after: Iterable[SupportsInt] | SupportsInt  # jobs (or sets) that must be done first
     key: str  # idempotency: the same key twice is one job
     timeout: float  # seconds until the job fails by itself
 
@@ -46,6 +45,11 @@ class GetOptions(JobOptions, total=False):
     if_match: str
 
 
+class BytesOptions(GetOptions, total=False):
+    offset: int  # first byte; behind the end there are none
+    length: int  # at most so many
+
+
 class ListOptions(JobOptions, total=False):
     delimiter: str
     start: str
@@ -54,8 +58,7 @@ class ListOptions(JobOptions, total=False):
     limit: int
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a job ended, or what it has learnt so far."""
 
     error: str = ""
@@ -67,11 +70,10 @@ class Outcome:
     version_id: str = ""
     verified: str = "none"
     bytes: int = 0
-    result: Mapping[str, str] = field(default_factory=dict)
+    result: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """One job as it stands. Times are milliseconds since 1970, sizes bytes; None: not told."""
 
     id: int
@@ -91,8 +93,11 @@ class Status:
     n_failed: int = 0
     n_cancelled: int = 0
     sealed: bool = False
-    job: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, Any] = {}
     outcome: Outcome = Outcome()
+
+    def __int__(self) -> int:
+        return self.id
 
     @property
     def final(self) -> bool:
@@ -110,9 +115,9 @@ class Status:
                                 "service_code": out.service_code, "request_id": out.request_id})
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a listing: an object, a bucket, an upload, or (`prefix`) what many names have in common."""
+class Row(NamedTuple):
+    """One line of a listing: an object, a bucket, an upload, or (`prefix`) what many names have in
+    common."""
 
     name: str = ""
     prefix: str = ""
@@ -128,13 +133,32 @@ class Row:
     job: int = 0  # whose upload it is
 
 
-@dataclass(frozen=True)
-class Ack:
+class Ack(NamedTuple):
     """What became of one job that was acted on; `error` is None if it was."""
 
     id: int
     state: str = ""
     error: errors.OcidError | None = None
+
+
+class Handle(Generic[C]):
+    """A job by its id: whom to ask about it, and what was last heard."""
+
+    def __init__(self, client: C, ident: int, last: Status | None = None) -> None:
+        self.client, self.id, self.last = client, ident, last
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        return f"<{kind.__module__.removesuffix('.client')}.{kind.__name__} {self.id}>"
+
+    def __int__(self) -> int:
+        return self.id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Handle) and (self.id, self.client) == (other.id, other.client)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 _KNOWN = {name: frozenset(f.name for f in fields) for name, fields in MESSAGES.items()}

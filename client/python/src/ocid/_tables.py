@@ -198,6 +198,8 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("below", "u64", False, 4096, "", "get: bytes of dest that must exist; directories after are made"),
         Field("version_id", "str", False, 128, "", "get, head, delete: this version of the object"),
         Field("upload_id", "str", False, 511, "", "abort: the upload"),
+        Field("offset", "u64", False, 0, "", "get into a pipe: first byte; none beyond the end"),
+        Field("length", "u64", False, 0, "", "get into a pipe: most bytes; 0: to the end"),
     ),
     "outcome": (
         Field("error", "str", False, 32, "", "failed: name of the error"),

@@ -38,6 +38,24 @@ def frame(payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + payload
 
 
+def hello(software: str, label: str | None) -> dict[str, Any]:
+    """What a client says first."""
+    said: dict[str, Any] = {"min": _tables.PROTOCOL_MIN, "max": _tables.PROTOCOL_MAX,
+                            "software": software[:64]}
+    if label:
+        said["label"] = label
+    return said
+
+
+def reply_of(value: Any) -> list[Any]:
+    """[1, id, error, result]; raised if it answers nobody: we are being turned away."""
+    if not isinstance(value, list) or len(value) != 4 or value[0] != 1:
+        raise errors.Protocol("the daemon sent what is no reply")
+    if value[1] == 0 and value[2]:
+        raise errors.from_map(value[2])
+    return value
+
+
 class Connection:
     """A connection that has said hello."""
 
@@ -46,11 +64,8 @@ class Connection:
         self._sock = sock
         self._last = 0
         self._pid = os.getpid()
-        hello: dict[str, Any] = {"min": _tables.PROTOCOL_MIN, "max": _tables.PROTOCOL_MAX,
-                                 "software": software[:64]}
-        if label:
-            hello["label"] = label
-        self.welcome: Mapping[str, Any] = self.call("hello", hello, timeout=timeout)
+        self.welcome: Mapping[str, Any] = self.call("hello", hello(software, label),
+                                                     timeout=timeout)
 
     @classmethod
     def open(cls, paths: Sequence[str], *, software: str, label: str | None,
@@ -135,10 +150,8 @@ class Connection:
         (size,) = struct.unpack(">I", self._exactly(4, end))
         if size > _tables.MAX_FRAME:
             raise errors.Protocol(f"the daemon announces a frame of {size} bytes")
-        reply = unpack(self._exactly(size, end))
-        if isinstance(reply, list) and len(reply) == 4 and reply[:2] == [1, 0] and reply[2]:
-            raise errors.from_map(reply[2])  # not to a request: we are being turned away
-        if not isinstance(reply, list) or len(reply) != 4 or reply[:2] != [1, self._last]:
+        reply = reply_of(unpack(self._exactly(size, end)))
+        if reply[1] != self._last:
             raise errors.Protocol("the daemon sent what was not asked for")
         return reply
 

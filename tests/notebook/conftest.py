@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""conftest.py - the daemon and the store of the scenarios, for notebooks and data frames."""
+
+import importlib.util
+import os
+import sys
+
+import pytest
+
+SCENARIO = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scenario")
+sys.path.insert(0, SCENARIO)
+
+_spec = importlib.util.spec_from_file_location("scenario_fixtures", f"{SCENARIO}/conftest.py")
+_fixtures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_fixtures)
+profile, worker_store, store = _fixtures.profile, _fixtures.worker_store, _fixtures.store
+b, make_ocid, ocid = _fixtures.b, _fixtures.make_ocid, _fixtures.ocid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if str(item.path).startswith(HERE):
+            item.add_marker(pytest.mark.timeout(240 * float(os.environ.get("OCID_SLOW", "1"))))
