@@ -31,6 +31,7 @@
     X(uploads)                                                                                     \
     X(whoami)                                                                                      \
     X(setup)                                                                                       \
+    X(doctor)                                                                                      \
     X(unlock)                                                                                      \
     X(lock)                                                                                        \
     X(start)                                                                                       \
@@ -146,8 +147,8 @@ struct args {
     int daemon;
 
     /* setup */
-    const char *user, *tenancy, *region, *key_file, *policy;
-    int no_phrase;
+    const char *user, *tenancy, *region, *key_file, *policy, *bucket;
+    int no_phrase, quick;
 };
 
 /* Reads a command line. 0: done. Else why says what is wrong with it; *ret has the verb if that

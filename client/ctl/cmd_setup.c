@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "ctl/ask.h"
+#include "ctl/child.h"
 #include "ctl/ctl.h"
 #include "ctl/follow.h"
 #include "ctl/json.h"
 #include "ctl/render.h"
-#include "ctl/signer.h"
 
 enum { WORD_BYTES = 300, PEM_BYTES = 4096, WAIT_MS = 600000, AGAIN_MS = 2000, WORDS_MAX = 24 };
 
@@ -62,23 +62,23 @@ static void begin(struct setup *s, const char *verb)
 }
 
 /* 0 and its answer, or the exit status after saying why. */
-static int run(struct setup *s, struct signer *ret)
+static int run(struct setup *s, struct child *ret)
 {
-    int status = signer_run(s->words, s->phrase, s->phrase_n, ret);
+    int status = child_signer(s->words, s->phrase, s->phrase_n, ret);
     if (status)
         return status;
-    const char *error = signer_value(ret, "error");
+    const char *error = child_value(ret, "error");
     if (!error)
         return 0;
     ctl_say("setup: %s", error);
     status = ret->status;
-    signer_free(ret);
+    child_free(ret);
     return status;
 }
 
-static bool says(const struct signer *r, const char *name)
+static bool says(const struct child *r, const char *name)
 {
-    const char *value = signer_value(r, name);
+    const char *value = child_value(r, name);
     return value && strcmp(value, "1") == 0;
 }
 
@@ -139,7 +139,7 @@ static int ask_phrase(struct setup *s, bool twice)
 static int take_phrase(struct setup *s)
 {
     const struct args *a = s->ctl->args;
-    struct signer r;
+    struct child r;
     if (a->fd >= 0) {
         ssize_t n = ask_line(a->fd, s->phrase, ASK_MAX);
         if (n < 0)
@@ -153,7 +153,7 @@ static int take_phrase(struct setup *s)
     if (status)
         return status;
     bool there = says(&r, "there"), encrypted = says(&r, "encrypted");
-    signer_free(&r);
+    child_free(&r);
     if (a->no_phrase || (there && !encrypted))
         return 0;
     return ask_phrase(s, !there);
@@ -171,21 +171,21 @@ static int read_file(const char *path, char *out, size_t size)
     return n ? 0 : -1;
 }
 
-static void print_json(const struct signer *r, const char *pem)
+static void print_json(const struct child *r, const char *pem)
 {
     struct ocid_pair pairs[16];
     const char *at = NULL, *value, *name;
     size_t n = 0;
-    while (n < 15 && (name = signer_next(r, &at, &value)))
+    while (n < 15 && (name = child_next(r, &at, &value)))
         pairs[n++] = (struct ocid_pair){name, value};
     pairs[n++] = (struct ocid_pair){"public_key", pem};
     json_pairs(pairs, n);
 }
 
-static int print_made(const struct ctl *ctl, const struct signer *r)
+static int print_made(const struct ctl *ctl, const struct child *r)
 {
     char pem[PEM_BYTES];
-    const char *file = signer_value(r, "public_file"), *config = signer_value(r, "config");
+    const char *file = child_value(r, "public_file"), *config = child_value(r, "config");
     if (!file || read_file(file, pem, sizeof pem)) {
         ctl_say("setup: cannot read '%s' again", file ? file : "the public key");
         return EXIT_FAILED;
@@ -196,11 +196,11 @@ static int print_made(const struct ctl *ctl, const struct signer *r)
     }
     if (config)
         render_pair("configuration", config);
-    render_pair("key", signer_value(r, "key_file"));
+    render_pair("key", child_value(r, "key_file"));
     render_pair("", says(r, "made") ? says(r, "encrypted") ? "new, with a pass phrase" : "new, open"
                                     : "as it was there");
     render_pair("public key", file);
-    render_pair("fingerprint", signer_value(r, "fingerprint"));
+    render_pair("fingerprint", child_value(r, "fingerprint"));
     printf("\nIn the console (https://cloud.oracle.com), once: Profile, My profile, API keys,\n"
            "Add API key, Paste a public key; then paste these lines:\n\n%s\n"
            "It shows a fingerprint, which must be the one above.\n",
@@ -302,7 +302,7 @@ static int verify(struct setup *s, bool encrypted)
 
 static int make(struct setup *s, bool profile)
 {
-    struct signer r;
+    struct child r;
     int status = profile ? take_words(s) : 0;
     if (!status)
         status = take_phrase(s);
@@ -322,7 +322,7 @@ static int make(struct setup *s, bool profile)
         return status;
     bool encrypted = says(&r, "encrypted");
     status = print_made(s->ctl, &r);
-    signer_free(&r);
+    child_free(&r);
     if (!status && encrypted && profile)
         ctl_note(s->ctl, "ocictl unlock opens the key for ocid, once; Oracle's own tools ask, or "
                          "want pass_phrase in the profile, in clear");
@@ -331,7 +331,7 @@ static int make(struct setup *s, bool profile)
 
 static int fingerprint(struct setup *s, const char *key)
 {
-    struct signer r;
+    struct child r;
     const struct args *a = s->ctl->args;
     s->words[0] = "fingerprint";
     s->n_words = 1;
@@ -348,29 +348,29 @@ static int fingerprint(struct setup *s, const char *key)
     if (status)
         return status;
     if (a->json)
-        json_pairs((struct ocid_pair[]){{"fingerprint", signer_value(&r, "fingerprint")},
-                                        {"bits", signer_value(&r, "bits")}},
+        json_pairs((struct ocid_pair[]){{"fingerprint", child_value(&r, "fingerprint")},
+                                        {"bits", child_value(&r, "bits")}},
                    2);
     else
-        printf("%s\n", signer_value(&r, "fingerprint"));
-    signer_free(&r);
+        printf("%s\n", child_value(&r, "fingerprint"));
+    child_free(&r);
     return 0;
 }
 
 static int permissions(struct setup *s)
 {
-    struct signer r;
+    struct child r;
     const char *at = NULL, *path, *name;
     begin(s, "permissions");
     int status = run(s, &r);
     if (status)
         return status;
-    while ((name = signer_next(&r, &at, &path)))
+    while ((name = child_next(&r, &at, &path)))
         if (s->ctl->args->json)
             json_pairs(&(struct ocid_pair){name, path}, 1);
         else
             render_pair(name, path);
-    signer_free(&r);
+    child_free(&r);
     return 0;
 }
 

@@ -63,6 +63,15 @@ static const char *const more[N_VERBS] = {
         "  ocictl setup fingerprint ~/.oci/key.pem  of a private or a public key\n"
         "  ocictl setup permissions                 close keys and configuration to others\n"
         "  ocictl setup --print-policy oci://backup/photos/\n",
+    [VERB_doctor] =
+        "One line a check, OK, WARN, FAIL or SKIP; what is wrong is followed by the command that\n"
+        "mends it. This machine first, which works without a daemon, then the service. Nothing is\n"
+        "changed, but that --bucket writes and deletes an object of its own. The exit status is 1\n"
+        "if anything has failed.\n"
+        "\n"
+        "  ocictl doctor\n"
+        "  ocictl doctor --quick --quiet           for probes: only what is wrong is printed\n"
+        "  ocictl doctor --bucket oci://backup/photos/\n",
     [VERB_unlock] = "Asks once on the terminal. Jobs that wait for the key go on by themselves.\n",
     [VERB_start] = "For machines without systemd (else: systemctl --user enable --now "
                    "ocid.socket).\nIt is started once, however many ask at the same moment. Its "

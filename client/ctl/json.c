@@ -199,6 +199,9 @@ void json_stats(const struct ocid_stats *s)
     OCP_SET(&m, stats, in_flight_limit, s->in_flight_limit);
     add_pairs(&profiles, s->profiles, s->n_profiles);
     OCP_SET(&m, stats, profiles, ocp_span(&profiles, (uint32_t)s->n_profiles));
+    STR(stats, config, s->config);
+    STR(stats, state_dir, s->state_dir);
+    OCP_SET(&m, stats, descriptors, s->descriptors);
     put(&ocp_desc_stats, &m);
     oc_buf_fini(&profiles);
 }

@@ -176,9 +176,25 @@ static int read_user(struct run *u, struct run_request *q, struct result *res, s
     return 0;
 }
 
+/* And of the service itself: where it is, and by how much its clock is ahead of ours. */
+static int read_namespace(struct run *u, struct run_request *q, struct result *res,
+                          struct oc_err *err)
+{
+    char ns[257], seconds[24];
+    int rc = oci_parse_namespace(q->x.reply_body, q->x.reply_len, ns, sizeof ns, err);
+    if (rc)
+        return rc;
+    add(res, "namespace", ns);
+    add(res, "endpoint", u->account->at->storage.base);
+    if (q->x.reply.date) {
+        snprintf(seconds, sizeof seconds, "%" PRId64, q->x.server_date_offset_s);
+        add(res, "clock_ahead_s", seconds);
+    }
+    return 0;
+}
+
 static int read_answer(struct run *u, struct run_request *q, struct result *res, struct oc_err *err)
 {
-    char ns[257];
     switch (u->job->kind) {
     case OCP_ENUM_kind_head:
         add_head(res, &q->x.reply);
@@ -188,10 +204,7 @@ static int read_answer(struct run *u, struct run_request *q, struct result *res,
     case OCP_ENUM_kind_whoami:
         return read_user(u, q, res, err);
     case OCP_ENUM_kind_namespace:
-        if (oci_parse_namespace(q->x.reply_body, q->x.reply_len, ns, sizeof ns, err))
-            return err->code;
-        add(res, "namespace", ns);
-        return 0;
+        return read_namespace(u, q, res, err);
     default:
         return 0;
     }

@@ -21,7 +21,9 @@ struct setup_options {
     const char *key_file; /* NULL: oci_api_key.pem (or oci_api_key_PROFILE.pem) beside config */
     const char *pass;     /* of the key, be it made or there already */
     size_t pass_n;
-    int overwrite; /* a profile of that name may be changed */
+    int overwrite;    /* a profile of that name may be changed */
+    const char *auth; /* check: the mode that ocid.conf names; NULL */
+    int quick;        /* nothing is measured */
 };
 
 struct setup_result {

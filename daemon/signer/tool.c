@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/text.h"
+#include "signer/check.h"
 #include "signer/creds.h"
 #include "signer/secret.h"
 #include "signer/setup.h"
@@ -144,6 +145,27 @@ static int on_permissions(const struct setup_options *o)
     return setup_permissions(o, on_closed, NULL, &err) ? say_failed(&err) : 0;
 }
 
+static void on_checked(void *arg, enum check_level level, const char *name, const char *text,
+                       const char *mend)
+{
+    static const char *const levels[] = {"ok", "warn", "fail", "locked"};
+    (void)arg;
+    say("check", name);
+    say("level", levels[level]);
+    say("text", text);
+    say("mend", mend);
+}
+
+static int on_check(const struct setup_options *o)
+{
+    struct check_facts facts;
+    check_profile(o, on_checked, NULL, &facts);
+    say("host", facts.host);
+    say("key_id", facts.key_id);
+    say("key_file", facts.key_file);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(const struct setup_options *o);
@@ -153,6 +175,7 @@ static const struct {
     {"key", on_key},
     {"fingerprint", on_fingerprint},
     {"permissions", on_permissions},
+    {"check", on_check},
 };
 
 static int take_args(struct setup_options *o, int argc, char **argv)
@@ -160,7 +183,8 @@ static int take_args(struct setup_options *o, int argc, char **argv)
     static const struct option options[] = {
         {"config", 1, NULL, 'c'},   {"home", 1, NULL, 'm'},      {"profile", 1, NULL, 'p'},
         {"user", 1, NULL, 'u'},     {"tenancy", 1, NULL, 't'},   {"region", 1, NULL, 'r'},
-        {"key-file", 1, NULL, 'k'}, {"overwrite", 0, NULL, 'o'}, {NULL, 0, NULL, 0},
+        {"key-file", 1, NULL, 'k'}, {"overwrite", 0, NULL, 'o'}, {"quick", 0, NULL, 'q'},
+        {"auth", 1, NULL, 'a'},     {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
         const char **to = c == 'c'   ? &o->config
@@ -170,11 +194,14 @@ static int take_args(struct setup_options *o, int argc, char **argv)
                           : c == 't' ? &o->tenancy
                           : c == 'r' ? &o->region
                           : c == 'k' ? &o->key_file
+                          : c == 'a' ? &o->auth
                                      : NULL;
         if (to)
             *to = optarg;
         else if (c == 'o')
             o->overwrite = 1;
+        else if (c == 'q')
+            o->quick = 1;
         else
             return 0;
     }

@@ -12,6 +12,8 @@
  * look          config home profile key-file                key_file there encrypted
  * fingerprint   home key-file                               fingerprint bits
  * permissions   config home                                 closed (any number)
+ * check         config home profile auth region quick       check level text mend (any number);
+ *                                                           then host key_id key_file
  */
 #ifndef SIGNER_TOOL_H
 #define SIGNER_TOOL_H

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * signer.c - asks the program ocid-signer, which alone knows keys and profiles, as a child.
+ * child.c - our own programs, started to be asked one thing: ocid-signer, which alone knows keys
+ * and profiles, and ocid, which knows its settings.
  *
  * So libcrypto costs nothing to those who only talk to the daemon, and no key is ever in this
- * process. What it says is in daemon/signer/tool.h.
+ * process. What ocid-signer says is in daemon/signer/tool.h.
  */
-#include "ctl/signer.h"
+#include "ctl/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,31 +21,32 @@
 
 enum { TEXT_MAX = 1 << 20, STEP = 4096 };
 
-/* Beside ourselves, else the installed one. */
-static void find_program(char out[PATH_MAX])
+void child_find(const char *name, const char *otherwise, char out[PATH_MAX])
 {
-    static const char name[] = "ocid-signer", installed[] = OCID_LIBEXECDIR "/ocid-signer";
-    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - sizeof name);
+    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 32);
     out[n > 0 ? n : 0] = 0;
     char *slash = strrchr(out, '/');
     if (slash) {
-        memcpy(slash + 1, name, sizeof name);
+        snprintf(slash + 1, 32, "%s", name);
         if (!access(out, X_OK))
             return;
     }
-    memcpy(out, installed, sizeof installed);
+    snprintf(out, PATH_MAX, "%s", otherwise);
 }
 
-static void become(const char *program, char *const *argv, const int in[2], const int out[2])
+static void become(const char *program, char *const *argv, const int in[2], const int out[2],
+                   bool errors)
 {
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
+    if (errors)
+        dup2(out[1], STDERR_FILENO);
     close_range(3, ~0u, 0);
-    execv(program, argv);
+    execvp(program, argv);
     _exit(127);
 }
 
-static void read_all(int fd, struct signer *s)
+static void read_all(int fd, struct child *s)
 {
     for (size_t room = 0; s->n < TEXT_MAX;) {
         if (room < s->n + STEP + 1) {
@@ -73,8 +75,8 @@ static int reap(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
 
-static int talk(const char *program, char *const *argv, const char *phrase, size_t n,
-                struct signer *s)
+static int talk(const char *program, char *const *argv, const char *phrase, size_t n, bool errors,
+                struct child *s)
 {
     int in[2], out[2];
     if (pipe2(in, O_CLOEXEC))
@@ -86,7 +88,7 @@ static int talk(const char *program, char *const *argv, const char *phrase, size
     }
     pid_t pid = fork();
     if (!pid)
-        become(program, argv, in, out);
+        become(program, argv, in, out, errors);
     close(in[0]);
     close(out[1]);
     if (pid > 0) {
@@ -103,35 +105,51 @@ static int talk(const char *program, char *const *argv, const char *phrase, size
     return pid > 0 ? 0 : -1;
 }
 
-int signer_run(const char *const *words, const char *phrase, size_t n, struct signer *ret)
+static int run(const char *program, const char *const *words, const char *phrase, size_t n,
+               bool errors, struct child *ret)
 {
-    char program[PATH_MAX];
-    const char *argv[32] = {"ocid-signer"};
-    *ret = (struct signer){0};
+    const char *argv[32] = {program};
+    *ret = (struct child){0};
     for (size_t i = 0; words[i] && i < sizeof argv / sizeof *argv - 2; i++)
         argv[1 + i] = words[i];
-    find_program(program);
     fflush(NULL);
-    if (talk(program, (char *const *)argv, phrase, n, ret)) {
+    return talk(program, (char *const *)argv, phrase, n, errors, ret);
+}
+
+int child_signer(const char *const *words, const char *phrase, size_t n, struct child *ret)
+{
+    char program[PATH_MAX];
+    child_find("ocid-signer", OCID_LIBEXECDIR "/ocid-signer", program);
+    if (run(program, words, phrase, n, false, ret)) {
         ctl_say("cannot start '%s': %s", program, strerror(errno));
         return EXIT_FAILED;
     }
-    if (ret->status == 127 || (ret->status && !signer_value(ret, "error"))) {
+    if (ret->status == 127 || (ret->status && !child_value(ret, "error"))) {
         ctl_say("'%s' %s; install the same version of ocid-signer and ocictl", program,
                 ret->status == 127 ? "cannot be run" : "has failed");
-        signer_free(ret);
+        child_free(ret);
         return EXIT_FAILED;
     }
     return 0;
 }
 
-void signer_free(struct signer *s)
+int child_ocid(const char *const *words, struct child *ret)
+{
+    char program[PATH_MAX];
+    child_find("ocid", "ocid", program);
+    if (!run(program, words, "", 0, true, ret) && ret->status != 127)
+        return 0;
+    child_free(ret);
+    return -1;
+}
+
+void child_free(struct child *s)
 {
     free(s->text);
     s->text = NULL;
 }
 
-const char *signer_next(const struct signer *s, const char **at, const char **ret_value)
+const char *child_next(const struct child *s, const char **at, const char **ret_value)
 {
     const char *name = *at ? *at : s->text, *end = s->text + s->n;
     if (name >= end)
@@ -143,10 +161,10 @@ const char *signer_next(const struct signer *s, const char **at, const char **re
     return name;
 }
 
-const char *signer_value(const struct signer *s, const char *name)
+const char *child_value(const struct child *s, const char *name)
 {
     const char *at = NULL, *value, *found;
-    while ((found = signer_next(s, &at, &value)))
+    while ((found = child_next(s, &at, &value)))
         if (!strcmp(found, name))
             return value;
     return NULL;
