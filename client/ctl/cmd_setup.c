@@ -276,12 +276,7 @@ static int await(struct setup *s)
         told = true;
         nap(AGAIN_MS);
     }
-    const struct ocid_outcome *o = who->outcome;
-    if (a->json)
-        json_pairs(o->result, o->n_result);
-    else
-        for (size_t i = 0; i < o->n_result; i++)
-            render_pair(o->result[i].key, o->result[i].value);
+    ctl_print_user(s->ctl, who->outcome);
     return EXIT_OK;
 }
 

@@ -161,6 +161,19 @@ static int on_bucket(void *arg, const struct oci_bucket *b)
     return 0;
 }
 
+/* Where the credential came from. */
+static void add_credential(struct run *u, struct result *res)
+{
+    const struct vault_facts *f = vault_facts_known(u->room->vault, u->account->profile);
+    add(res, "profile", u->account->profile);
+    add(res, "config", u->room->config->credentials_config_file);
+    if (f) {
+        add(res, "credential", f->mode);
+        add(res, "fingerprint", f->fingerprint);
+    }
+    add(res, "endpoint", u->account->at->storage.base);
+}
+
 static int read_user(struct run *u, struct run_request *q, struct result *res, struct oc_err *err)
 {
     struct oci_user user;
@@ -169,10 +182,16 @@ static int read_user(struct run *u, struct run_request *q, struct result *res, s
         return rc;
     add(res, "id", user.id);
     add(res, "name", user.name);
+    add(res, "description", user.description);
+    add(res, "email", user.email);
+    add(res, "created", user.created);
     add(res, "state", user.state);
     add(res, "tenancy", u->account->tenancy);
-    add(res, "profile", u->account->profile);
-    add(res, "endpoint", u->account->at->storage.base);
+    add_credential(u, res);
+    if (user.json[0]) {
+        ocp_add_pair(&res->b, "user", user.json, strlen(user.json));
+        res->n++;
+    }
     return 0;
 }
 
