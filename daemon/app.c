@@ -349,6 +349,7 @@ static int open_all(struct app *a, struct oc_err *err)
         rc = open_rooms(a, err);
     hooks.vault = a->room.vault;
     hooks.engine = a->room.engine;
+    hooks.state_dir = a->paths.state_dir;
     if (!rc)
         rc = server_open(&a->server, a->loop, a->paths.socket, getuid(), &hooks, err);
     if (!rc)

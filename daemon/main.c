@@ -18,7 +18,7 @@
 
 static const char usage[] =
     "usage: ocid [--config FILE] [--system]\n"
-    "       ocid --check-config [--config FILE]   reads the configuration, names a line at fault\n"
+    "       ocid --check-config [--config FILE]   names a line at fault, or what is in force\n"
     "       ocid --print-config                   prints every setting with its default\n"
     "       ocid --recover [--config FILE] [--system]\n"
     "                                             makes a queue of what is left of a damaged one\n"
@@ -96,8 +96,10 @@ int main(int argc, char **argv)
     if (config_load(opt.config, opt.system, &opt.loaded, &err))
         return complain(&err);
     if (check) {
-        printf("%s: ok\n", opt.loaded->path ? opt.loaded->path : "no file, all defaults");
-        return 0;
+        printf("%s:\tok\n", opt.loaded->path ? opt.loaded->path : "no file, all defaults");
+        int failed = config_print(stdout, opt.loaded);
+        config_unref(opt.loaded);
+        return failed ? 1 : 0;
     }
     close_doors();
     log_init(opt.loaded->daemon_log_level, LOG_FIND_OUT);

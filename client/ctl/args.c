@@ -40,6 +40,9 @@ const struct verb ctl_verbs[N_VERBS] = {
     [VERB_uploads] = {"uploads", 1, 1, "oci://BUCKET", "list unfinished uploads, abort old ones",
                       cmd_uploads},
     [VERB_whoami] = {"whoami", 0, 0, "", "ask the service who the profile's user is", cmd_whoami},
+    [VERB_setup] = {"setup", 0, 2, "[key | fingerprint KEY | permissions]",
+                    "make a key and a profile of it", cmd_setup},
+    [VERB_doctor] = {"doctor", 0, 0, "", "find out what is wrong, and what mends it", cmd_doctor},
     [VERB_unlock] = {"unlock", 0, 0, "", "open an encrypted key", cmd_unlock},
     [VERB_lock] = {"lock", 0, 0, "", "wipe keys from memory", cmd_lock},
     [VERB_start] = {"start", 0, 0, "", "start your daemon in the background", cmd_start},
@@ -72,7 +75,8 @@ const struct flag ctl_flags[] = {
      "columns: name,size,etag,md5,time_created,time_modified,storage_tier,archival_state"},
     {"to", 0, TAKE_TEXT, AT(to), B(ls), "FILE",
      "have the daemon write the list there, as JSON lines"},
-    {"overwrite", 0, TAKE_YES, AT(overwrite), B(pull) | B(ls), NULL, "replace existing files"},
+    {"overwrite", 0, TAKE_YES, AT(overwrite), B(pull) | B(ls) | B(setup), NULL,
+     "replace existing files; setup: change the profile"},
 
     /* stored with the object */
     {"content-type", 0, TAKE_TEXT, AT(content_type), B(push), "TYPE",
@@ -98,8 +102,8 @@ const struct flag ctl_flags[] = {
      "this version of the object"},
 
     /* how */
-    {"profile", 'p', TAKE_TEXT, AT(profile), JOBS | B(unlock) | B(lock), "NAME",
-     "profile of ~/.oci/config"},
+    {"profile", 'p', TAKE_TEXT, AT(profile), JOBS | B(unlock) | B(lock) | B(setup) | B(doctor),
+     "NAME", "profile of ~/.oci/config"},
     {"compartment", 0, TAKE_TEXT, AT(compartment), B(buckets) | B(mkbucket), "OCID",
      "compartment (the tenancy)"},
     {"priority", 0, TAKE_DIGIT, AT(priority), JOBS, "0-9", "higher first (4)"},
@@ -108,10 +112,11 @@ const struct flag ctl_flags[] = {
      "when that job is done; may be given several times"},
     {"key", 0, TAKE_TEXT, AT(key), DURABLE, "TEXT",
      "the same key twice is one job: a script may be run again"},
-    {"timeout", 't', TAKE_TIME, AT(timeout_ms), JOBS | B(wait) | B(start) | B(stop), "TIME",
+    {"timeout", 't', TAKE_TIME, AT(timeout_ms),
+     JOBS | B(wait) | B(start) | B(stop) | B(setup) | B(doctor), "TIME",
      "jobs: fail when not done after so long, as 90s or 1h30m; others: wait no longer"},
-    {"wait", 'w', TAKE_YES, AT(wait), DURABLE | B(mkbucket) | B(uploads), NULL,
-     "return when it has ended"},
+    {"wait", 'w', TAKE_YES, AT(wait), DURABLE | B(mkbucket) | B(uploads) | B(setup), NULL,
+     "return when it has ended; setup: when the service knows the key"},
     {"no-wait", 0, TAKE_NO, AT(wait), DURABLE | B(mkbucket) | B(uploads), NULL,
      "return when it is queued"},
 
@@ -127,10 +132,27 @@ const struct flag ctl_flags[] = {
     {"follow", 'f', TAKE_YES, AT(follow), B(status), NULL, "a line for each change, until Ctrl-C"},
 
     /* keys, daemon */
-    {"passphrase-fd", 0, TAKE_FD, AT(fd), B(unlock), "N", "read the pass phrase from descriptor N"},
+    {"passphrase-fd", 0, TAKE_FD, AT(fd), B(unlock) | B(setup) | B(doctor), "N",
+     "read the pass phrase from descriptor N"},
     {"ttl", 0, TAKE_TIME, AT(ttl_ms), B(unlock), "TIME", "lock again after so long, as 8h"},
-    {"config", 'c', TAKE_TEXT, AT(config), B(start), "FILE", "configuration file of the daemon"},
+    {"config", 'c', TAKE_TEXT, AT(config), B(start) | B(setup) | B(doctor), "FILE",
+     "configuration file of the daemon; setup, doctor: instead of ~/.oci/config"},
     {"daemon", 0, TAKE_YES, AT(daemon), B(version), NULL, "the running daemon's, too"},
+
+    /* setup */
+    {"user", 0, TAKE_TEXT, AT(user), B(setup), "OCID", "user"},
+    {"tenancy", 0, TAKE_TEXT, AT(tenancy), B(setup), "OCID", "tenancy"},
+    {"region", 0, TAKE_TEXT, AT(region), B(setup), "REGION", "as eu-frankfurt-1"},
+    {"key-file", 0, TAKE_TEXT, AT(key_file), B(setup), "FILE",
+     "the key; made if it is not there (oci_api_key.pem beside the configuration)"},
+    {"no-passphrase", 0, TAKE_YES, AT(no_phrase), B(setup), NULL, "the key is open"},
+    {"print-policy", 0, TAKE_TEXT, AT(policy), B(setup), "oci://BUCKET/PREFIX",
+     "print the statements that allow this place only"},
+
+    /* doctor */
+    {"quick", 0, TAKE_YES, AT(quick), B(doctor), NULL, "this machine only, as for probes"},
+    {"bucket", 0, TAKE_TEXT, AT(bucket), B(doctor), "oci://BUCKET/PREFIX",
+     "list, write, read and delete there, too"},
 
     /* any verb */
     {"json", 'j', TAKE_YES, AT(json), CTL_ALL & ~(B(cat) | B(help)), NULL, "lines of JSON"},
@@ -296,11 +318,12 @@ const char *args_nearest(const char *word, const char *(*next)(size_t, const voi
 
 /* Words of other tools, for which there is a verb here. */
 static const char *const habits[][2] = {
-    {"put", "push"},        {"upload", "push"}, {"cp", "push"},      {"get", "pull"},
-    {"download", "pull"},   {"list", "ls"},     {"dir", "ls"},       {"delete", "rm"},
-    {"remove", "rm"},       {"stat", "head"},   {"info", "head"},    {"jobs", "status"},
-    {"queue", "status"},    {"kill", "cancel"}, {"abort", "cancel"}, {"mb", "mkbucket"},
-    {"continue", "resume"}, {"follow", "wait"}, {"top", "stats"},
+    {"put", "push"},        {"upload", "push"},  {"cp", "push"},         {"get", "pull"},
+    {"download", "pull"},   {"list", "ls"},      {"dir", "ls"},          {"delete", "rm"},
+    {"remove", "rm"},       {"stat", "head"},    {"info", "head"},       {"jobs", "status"},
+    {"queue", "status"},    {"kill", "cancel"},  {"abort", "cancel"},    {"mb", "mkbucket"},
+    {"continue", "resume"}, {"follow", "wait"},  {"top", "stats"},       {"configure", "setup"},
+    {"init", "setup"},      {"check", "doctor"}, {"diagnose", "doctor"},
 };
 
 static const char *verb_name(size_t i, const void *arg)
@@ -538,6 +561,8 @@ static int check(const struct args *a, char *why, size_t size)
         return fail(why, size,
                     "ls: --long is for people, --to FILE gets JSON lines; "
                     "choose with --fields");
+    if (a->verb == VERB_setup && a->no_phrase && a->fd >= 0)
+        return fail(why, size, "setup: --no-passphrase and --passphrase-fd exclude each other");
     if (a->verb == VERB_status && (a->state >= 0 || a->set || a->all || a->limit) && a->n_words)
         return fail(why, size,
                     "status: --state, --set, --all and --limit are for the table: "

@@ -30,6 +30,8 @@
     X(mkbucket)                                                                                    \
     X(uploads)                                                                                     \
     X(whoami)                                                                                      \
+    X(setup)                                                                                       \
+    X(doctor)                                                                                      \
     X(unlock)                                                                                      \
     X(lock)                                                                                        \
     X(start)                                                                                       \
@@ -143,6 +145,10 @@ struct args {
     uint64_t ttl_ms;
     const char *config;
     int daemon;
+
+    /* setup */
+    const char *user, *tenancy, *region, *key_file, *policy, *bucket;
+    int no_phrase, quick;
 };
 
 /* Reads a command line. 0: done. Else why says what is wrong with it; *ret has the verb if that

@@ -52,8 +52,13 @@ int cmd_head(struct ctl *ctl)
 int cmd_whoami(struct ctl *ctl)
 {
     int status = ctl_open(ctl);
+    const struct ocid_status *s;
     struct ocid_job job = ctl_job(ctl, OCID_KIND_WHOAMI, NULL);
-    return status ? status : print_result(ctl, &job, "whoami");
+    if (!status)
+        status = follow_call(ctl, &job, "whoami", &s);
+    if (!status && s->outcome)
+        ctl_print_user(ctl, s->outcome);
+    return status;
 }
 
 /* A bucket's name, or oci://name. */

@@ -91,6 +91,9 @@ int ctl_uri(const struct ctl *ctl, const char *text, struct uri *ret);
 /* One job: 0 and its id, or the exit status after saying why. what as in ctl_failed(). */
 int ctl_submit(struct ctl *ctl, const struct ocid_job *job, const char *what, uint64_t *ret_id);
 
+/* What whoami has answered. */
+void ctl_print_user(const struct ctl *ctl, const struct ocid_outcome *o);
+
 /* Waits for them or prints their ids, as --wait and by_default say. Exit status. */
 int ctl_finish(struct ctl *ctl, const uint64_t *ids, size_t n, bool by_default);
 

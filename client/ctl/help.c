@@ -47,6 +47,31 @@ static const char *const more[N_VERBS] = {
         "The exit status is that of the result: 0 all done, 1 failed, 4 no such object "
         "or job,\n5 credentials, 6 condition not met, 7 source changed, 8 some of several "
         "failed,\n124 time is up, 130 Ctrl-C (the jobs go on).\n",
+    [VERB_setup] =
+        "Asks what the options do not tell, makes an RSA key (or takes the one of --key-file), "
+        "and\n"
+        "writes a profile that Oracle's SDKs read, too; all else in the file stays as it is. "
+        "Prints\n"
+        "what to paste into the console. Ended at any point it leaves the old files or the new "
+        "ones;\n"
+        "doing it again goes on with the same key.\n"
+        "\n"
+        "  ocictl setup --wait\n"
+        "  ocictl setup --profile BACKUP --user OCID --tenancy OCID --region eu-frankfurt-1 \\\n"
+        "               --passphrase-fd 3 3<phrase\n"
+        "  ocictl setup key --key-file new.pem      only a key and its public half\n"
+        "  ocictl setup fingerprint ~/.oci/key.pem  of a private or a public key\n"
+        "  ocictl setup permissions                 close keys and configuration to others\n"
+        "  ocictl setup --print-policy oci://backup/photos/\n",
+    [VERB_doctor] =
+        "One line a check, OK, WARN, FAIL or SKIP; what is wrong is followed by the command that\n"
+        "mends it. This machine first, which works without a daemon, then the service. Nothing is\n"
+        "changed, but that --bucket writes and deletes an object of its own. The exit status is 1\n"
+        "if anything has failed.\n"
+        "\n"
+        "  ocictl doctor\n"
+        "  ocictl doctor --quick --quiet           for probes: only what is wrong is printed\n"
+        "  ocictl doctor --bucket oci://backup/photos/\n",
     [VERB_unlock] = "Asks once on the terminal. Jobs that wait for the key go on by themselves.\n",
     [VERB_start] = "For machines without systemd (else: systemctl --user enable --now "
                    "ocid.socket).\nIt is started once, however many ask at the same moment. Its "

@@ -10,6 +10,7 @@
 #include "ctl/ctl.h"
 #include "ctl/follow.h"
 #include "ctl/json.h"
+#include "ctl/render.h"
 
 struct ocid_job ctl_job(const struct ctl *ctl, enum ocid_kind kind, const struct uri *uri)
 {
@@ -50,6 +51,17 @@ int ctl_submit(struct ctl *ctl, const struct ocid_job *job, const char *what, ui
         return EXIT_DETACHED;
     }
     return rc ? ctl_fail(ctl, what) : 0;
+}
+
+void ctl_print_user(const struct ctl *ctl, const struct ocid_outcome *o)
+{
+    if (ctl->args->json) {
+        json_user(o->result, o->n_result);
+        return;
+    }
+    for (size_t i = 0; i < o->n_result; i++)
+        if (strcmp(o->result[i].key, "user") != 0)
+            render_pair(o->result[i].key, o->result[i].value);
 }
 
 bool ctl_watched(const struct ctl *ctl)

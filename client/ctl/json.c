@@ -201,6 +201,9 @@ void json_stats(const struct ocid_stats *s)
     OCP_SET(&m, stats, in_flight_limit, s->in_flight_limit);
     add_pairs(&profiles, s->profiles, s->n_profiles);
     OCP_SET(&m, stats, profiles, ocp_span(&profiles, (uint32_t)s->n_profiles));
+    STR(stats, config, s->config);
+    STR(stats, state_dir, s->state_dir);
+    OCP_SET(&m, stats, descriptors, s->descriptors);
     put(&ocp_desc_stats, &m);
     oc_buf_fini(&profiles);
 }
@@ -224,17 +227,47 @@ void json_ack(const struct ocid_ack *a)
     oc_buf_fini(&packed);
 }
 
+static void add_pair(struct oc_buf *b, const struct ocid_pair *p, bool first)
+{
+    if (!first)
+        oc_buf_add(b, ",", 1);
+    ocp_json_text(p->key, strlen(p->key), b);
+    oc_buf_add(b, ":", 1);
+    ocp_json_text(p->value, strlen(p->value), b);
+}
+
 void json_pairs(const struct ocid_pair *p, size_t n)
 {
     struct oc_buf b;
     oc_buf_init(&b, LINE_MAX);
     oc_buf_add(&b, "{", 1);
+    for (size_t i = 0; i < n; i++)
+        add_pair(&b, &p[i], !i);
+    oc_buf_add(&b, "}", 1);
+    put_line(&b);
+    oc_buf_fini(&b);
+}
+
+void json_user(const struct ocid_pair *p, size_t n)
+{
+    static const char *const theirs[] = {"id", "name", "description", "email", "user"};
+    const char *user = NULL;
+    struct oc_buf b;
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(p[i].key, "user"))
+            user = p[i].value;
+    if (!user) { /* longer than the daemon passes on */
+        json_pairs(p, n);
+        return;
+    }
+    oc_buf_init(&b, LINE_MAX);
+    oc_buf_add(&b, user, strlen(user) - 1); /* without its bracket; there is an id at least */
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            oc_buf_add(&b, ",", 1);
-        ocp_json_text(p[i].key, strlen(p[i].key), &b);
-        oc_buf_add(&b, ":", 1);
-        ocp_json_text(p[i].value, strlen(p[i].value), &b);
+        bool own = true;
+        for (size_t k = 0; k < sizeof theirs / sizeof *theirs; k++)
+            own &= strcmp(p[i].key, theirs[k]) != 0;
+        if (own)
+            add_pair(&b, &p[i], false);
     }
     oc_buf_add(&b, "}", 1);
     put_line(&b);

@@ -16,6 +16,10 @@ void json_ack(const struct ocid_ack *a);
 /* {"a": "b", ...}; the pair with key NULL ends it. */
 void json_pairs(const struct ocid_pair *p, size_t n);
 
+/* The same of whoami, in front of them the fields of the service's own answer, as its API has them.
+ */
+void json_user(const struct ocid_pair *p, size_t n);
+
 /* {"id": 1, "members": 3}; members OCID_UNKNOWN: left out. */
 void json_id(uint64_t id, uint64_t members);
 

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctl/child.h"
 #include "ctl/ctl.h"
 #include "ctl/follow.h"
 #include "ctl/json.h"
@@ -171,20 +172,6 @@ static void tell_log(const struct start *s)
 
 /* ---- The program */
 
-/* Beside ourselves, so that a build tree and an installation each find their own. */
-static void find_program(char out[PATH_MAX])
-{
-    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 8);
-    out[n > 0 ? n : 0] = 0;
-    char *slash = strrchr(out, '/');
-    if (slash) {
-        memcpy(slash + 1, "ocid", sizeof "ocid");
-        if (!access(out, X_OK))
-            return;
-    }
-    memcpy(out, "ocid", sizeof "ocid"); /* by PATH */
-}
-
 static void become(const char *program, char *const *argv, int log)
 {
     int null = open("/dev/null", O_RDWR);
@@ -212,7 +199,7 @@ static pid_t launch(struct start *s)
     char name[] = "ocid", option[] = "--config";
     char *argv[] = {name, config ? option : NULL, config, NULL};
     int log = open_log(s);
-    find_program(program);
+    child_find("ocid", "ocid", program); /* else by PATH */
     fflush(NULL);
     pid_t pid = fork();
     if (!pid)

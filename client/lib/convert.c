@@ -484,6 +484,9 @@ int lib_stats(struct lib_arena *a, const struct ocp_stats *in, struct ocid_stats
         .bytes_down = in->bytes_down,
         .in_flight = in->in_flight,
         .in_flight_limit = in->in_flight_limit,
+        .config = OCP_HAS(in, stats, config) ? copy(a, in->config, &oom) : NULL,
+        .state_dir = OCP_HAS(in, stats, state_dir) ? copy(a, in->state_dir, &oom) : NULL,
+        .descriptors = in->descriptors,
     };
     if (oom)
         return no_memory(err);

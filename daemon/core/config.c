@@ -691,3 +691,40 @@ int config_print_example(FILE *out)
         print_setting(out, &of_profile[i]);
     return fflush(out) || ferror(out) ? -1 : 0;
 }
+
+static void print_word(FILE *out, const struct setting *s, int value)
+{
+    const char *word = s->words;
+    for (; value > 0; value--)
+        word += strcspn(word, "|") + 1;
+    fprintf(out, "%.*s", (int)strcspn(word, "|"), word);
+}
+
+/* base: a struct config, or of a profile. */
+static void print_value(FILE *out, const struct setting *s, const void *base)
+{
+    const void *field = (const char *)base + s->at;
+    if (is_text(s))
+        fputs(*(char *const *)field, out);
+    else if (s->kind == KIND_U64)
+        fprintf(out, "%" PRIu64, *(const uint64_t *)field);
+    else if (s->kind == KIND_U32)
+        fprintf(out, "%" PRIu32, *(const uint32_t *)field);
+    else
+        print_word(out, s, *(const int *)field);
+    fputc('\n', out);
+}
+
+int config_print(FILE *out, const struct config *c)
+{
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        fprintf(out, "%s.%s\t", settings[i].section, settings[i].key);
+        print_value(out, &settings[i], c);
+    }
+    for (unsigned p = 0; p < c->n_profiles; p++)
+        for (size_t i = 0; i < N_OF_PROFILE; i++) {
+            fprintf(out, "profile.%s.%s\t", c->profile[p].name, of_profile[i].key);
+            print_value(out, &of_profile[i], &c->profile[p]);
+        }
+    return fflush(out) || ferror(out) ? -1 : 0;
+}

@@ -82,6 +82,10 @@ void config_unref(struct config *c);
  * out cannot be written. */
 int config_print_example(FILE *out);
 
+/* Every setting as it is in force, "section.key<TAB>value" a line; those of [profile NAME] are
+ * "profile.NAME.key". 0, or -1 if out cannot be written. */
+int config_print(FILE *out, const struct config *c);
+
 OC_AUTO_BY(config, config_unref)
 
 #endif

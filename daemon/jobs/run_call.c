@@ -161,6 +161,19 @@ static int on_bucket(void *arg, const struct oci_bucket *b)
     return 0;
 }
 
+/* Where the credential came from. */
+static void add_credential(struct run *u, struct result *res)
+{
+    const struct vault_facts *f = vault_facts_known(u->room->vault, u->account->profile);
+    add(res, "profile", u->account->profile);
+    add(res, "config", u->room->config->credentials_config_file);
+    if (f) {
+        add(res, "credential", f->mode);
+        add(res, "fingerprint", f->fingerprint);
+    }
+    add(res, "endpoint", u->account->at->storage.base);
+}
+
 static int read_user(struct run *u, struct run_request *q, struct result *res, struct oc_err *err)
 {
     struct oci_user user;
@@ -169,16 +182,38 @@ static int read_user(struct run *u, struct run_request *q, struct result *res, s
         return rc;
     add(res, "id", user.id);
     add(res, "name", user.name);
+    add(res, "description", user.description);
+    add(res, "email", user.email);
+    add(res, "created", user.created);
     add(res, "state", user.state);
     add(res, "tenancy", u->account->tenancy);
-    add(res, "profile", u->account->profile);
+    add_credential(u, res);
+    if (user.json[0]) {
+        ocp_add_pair(&res->b, "user", user.json, strlen(user.json));
+        res->n++;
+    }
+    return 0;
+}
+
+/* And of the service itself: where it is, and by how much its clock is ahead of ours. */
+static int read_namespace(struct run *u, struct run_request *q, struct result *res,
+                          struct oc_err *err)
+{
+    char ns[257], seconds[24];
+    int rc = oci_parse_namespace(q->x.reply_body, q->x.reply_len, ns, sizeof ns, err);
+    if (rc)
+        return rc;
+    add(res, "namespace", ns);
     add(res, "endpoint", u->account->at->storage.base);
+    if (q->x.reply.date) {
+        snprintf(seconds, sizeof seconds, "%" PRId64, q->x.server_date_offset_s);
+        add(res, "clock_ahead_s", seconds);
+    }
     return 0;
 }
 
 static int read_answer(struct run *u, struct run_request *q, struct result *res, struct oc_err *err)
 {
-    char ns[257];
     switch (u->job->kind) {
     case OCP_ENUM_kind_head:
         add_head(res, &q->x.reply);
@@ -188,10 +223,7 @@ static int read_answer(struct run *u, struct run_request *q, struct result *res,
     case OCP_ENUM_kind_whoami:
         return read_user(u, q, res, err);
     case OCP_ENUM_kind_namespace:
-        if (oci_parse_namespace(q->x.reply_body, q->x.reply_len, ns, sizeof ns, err))
-            return err->code;
-        add(res, "namespace", ns);
-        return 0;
+        return read_namespace(u, q, res, err);
     default:
         return 0;
     }

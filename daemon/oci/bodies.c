@@ -390,18 +390,29 @@ int oci_parse_bucket(const char *body, size_t n,
     return code;
 }
 
+/* A member's text, cut to size; "" if it has none. */
+static void take_text(const json_t *object, const char *key, char *out, size_t size)
+{
+    const char *text = text_of(object, key);
+    oc_text_join(out, size, text ? text : "", "", "");
+}
+
 int oci_parse_user(const char *body, size_t n, struct oci_user *ret, struct oc_err *err)
 {
     json_t *root = load(body, n, "user", err);
     if (!root)
         return OCID_E_SERVER;
-    const char *id = text_of(root, "id"), *name = text_of(root, "name");
-    const char *state = text_of(root, "lifecycleState");
-    int code = id ? 0 : bad(err, "user", "it has no id");
+    int code = text_of(root, "id") ? 0 : bad(err, "user", "it has no id");
     if (!code) {
-        oc_text_join(ret->id, sizeof ret->id, id, "", "");
-        oc_text_join(ret->name, sizeof ret->name, name ? name : "", "", "");
-        oc_text_join(ret->state, sizeof ret->state, state ? state : "", "", "");
+        take_text(root, "id", ret->id, sizeof ret->id);
+        take_text(root, "name", ret->name, sizeof ret->name);
+        take_text(root, "lifecycleState", ret->state, sizeof ret->state);
+        take_text(root, "description", ret->description, sizeof ret->description);
+        take_text(root, "email", ret->email, sizeof ret->email);
+        take_text(root, "timeCreated", ret->created, sizeof ret->created);
+        size_t size =
+            json_dumpb(root, ret->json, sizeof ret->json - 1, JSON_COMPACT | JSON_ENSURE_ASCII);
+        ret->json[size < sizeof ret->json ? size : 0] = 0;
     }
     json_decref(root);
     return code;

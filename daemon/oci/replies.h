@@ -20,6 +20,7 @@ enum {
     OCI_HEADERS_MAX = 65536,        /* bytes of all header lines of one answer */
     OCI_META_MAX = 128,             /* metadata pairs; more are dropped */
     OCI_BODY_MAX = 4 * 1024 * 1024, /* bytes of a JSON body */
+    OCI_USER_JSON_SIZE = 16 * 1024,
     OCI_ERROR_BODY_MAX = 64 * 1024, /* bytes of an error body worth keeping */
     OCI_DEPTH_MAX = 16,             /* nested arrays and objects of a JSON body */
     OCI_UPLOAD_ID_SIZE = 512,
@@ -140,6 +141,8 @@ int oci_parse_bucket(const char *body, size_t n,
 
 struct oci_user {
     char id[256], name[256], state[32]; /* cut to size */
+    char description[256], email[256], created[64];
+    char json[OCI_USER_JSON_SIZE]; /* all of it, compact and in ASCII; "" if it is longer */
 };
 
 int oci_parse_user(const char *body, size_t n, struct oci_user *ret, struct oc_err *err);

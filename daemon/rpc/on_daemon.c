@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/mem.h"
@@ -42,6 +43,12 @@ void on_hello(struct session *s, const struct ticket *t, const void *msg)
 }
 
 enum { PROFILES_SHOWN = 64 };
+
+static uint64_t descriptors(void)
+{
+    struct rlimit l;
+    return getrlimit(RLIMIT_NOFILE, &l) ? 0 : l.rlim_cur;
+}
 
 static const char *key_word(const struct vault_facts *f)
 {
@@ -85,6 +92,10 @@ void on_stats(struct session *s, const struct ticket *t, const void *msg)
     OCP_SET(&st, stats, in_flight, h->room->in_flight);
     OCP_SET(&st, stats, in_flight_limit, room_limit(h->room));
     OCP_SET(&st, stats, profiles, ocp_span(&profiles, n_profiles));
+    if (h->room->config->path)
+        OCP_SET(&st, stats, config, ocp_str(h->room->config->path));
+    OCP_SET(&st, stats, state_dir, ocp_str(h->state_dir));
+    OCP_SET(&st, stats, descriptors, descriptors());
     ticket_reply(t, &st);
     oc_buf_fini(&profiles);
 }

@@ -21,6 +21,7 @@ struct server_hooks {
     struct room *room;
     struct vault *vault;
     struct engine *engine;
+    const char *state_dir; /* outlives the server */
     /* Reads the configuration again; done follows. */
     void (*reload)(void *arg, void (*done)(void *ticket, const struct oc_err *err), void *ticket);
     void *arg;

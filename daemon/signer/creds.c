@@ -118,25 +118,23 @@ static const struct creds_set *find_set(const struct creds *c, const char *name,
 
 /* --- reading --- */
 
-/* An explicit path, else ~/.oci/config, else ~/.oraclebmc/config if only that is there. */
-static void find_config(struct creds *c)
+void creds_find_config(const struct creds_options *o, char *out, size_t size)
 {
     char old[PATH_MAX];
     struct stat st;
-    creds_expand(c->o->home, c->o->config ? c->o->config : "~/.oci/config", c->path,
-                 sizeof c->path);
-    if (c->o->config || (!stat(c->path, &st) && S_ISREG(st.st_mode)))
+    creds_expand(o->home, o->config ? o->config : "~/.oci/config", out, size);
+    if (o->config || (!stat(out, &st) && S_ISREG(st.st_mode)))
         return;
-    creds_expand(c->o->home, "~/.oraclebmc/config", old, sizeof old);
+    creds_expand(o->home, "~/.oraclebmc/config", old, sizeof old);
     if (!stat(old, &st))
-        memcpy(c->path, old, sizeof old);
+        oc_text_join(out, size, old, "", "");
 }
 
 static int read_file(struct creds *c, struct profile_file **ret, struct oc_err *err)
 {
     char *text;
     size_t n;
-    find_config(c);
+    creds_find_config(c->o, c->path, sizeof c->path);
     int rc = secret_read(c->path, PROFILE_FILE_MAX, &text, &n, err);
     if (rc == OCID_E_FILE && c->n_set)
         return profile_parse("", 0, ret, err); /* ocid.conf may say all that is needed */

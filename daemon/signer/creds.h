@@ -168,6 +168,10 @@ void creds_not_renewed(struct creds *c, const char *profile, int64_t again_at,
 /* Any thread: seconds that a host is ahead; n 0: the one that was learnt last. */
 int64_t creds_ahead(struct creds *c, const char *host, size_t n);
 
+/* An explicit path, else ~/.oci/config, else ~/.oraclebmc/config if only that is there. Cut to
+ * size. */
+void creds_find_config(const struct creds_options *o, char *out, size_t size);
+
 /* Python's expanduser: "~" and "~name" at the start. Cut to size. */
 void creds_expand(const char *home, const char *path, char *out, size_t size);
 

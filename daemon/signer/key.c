@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "signer/secret.h"
+
 struct seat {
     EVP_PKEY *own;
     EVP_PKEY_CTX *sign;
@@ -97,15 +99,15 @@ static int check_kind(struct key *k, struct oc_err *err)
     return 0;
 }
 
-static void name_it(struct key *k)
+static void name_it(EVP_PKEY *pkey, char out[KEY_FINGERPRINT_SIZE])
 {
     unsigned char *der = NULL, md[EVP_MAX_MD_SIZE];
     unsigned n = 0;
-    int len = i2d_PUBKEY(k->pkey, &der);
+    int len = i2d_PUBKEY(pkey, &der);
     EVP_MD *md5 = EVP_MD_fetch(NULL, "MD5", "-fips");
     if (len > 0 && md5 && EVP_Digest(der, (size_t)len, md, &n, md5, NULL))
         for (unsigned i = 0; i < n && i < 16; i++)
-            snprintf(k->fingerprint + 3 * i, 4, i + 1 < n ? "%02x:" : "%02x", md[i]);
+            snprintf(out + 3 * i, 4, i + 1 < n ? "%02x:" : "%02x", md[i]);
     EVP_MD_free(md5);
     OPENSSL_free(der);
 }
@@ -188,7 +190,7 @@ static int adopt(EVP_PKEY *pkey, struct key **ret, struct oc_err *err)
         key_unref(k);
         return rc;
     }
-    name_it(k);
+    name_it(k->pkey, k->fingerprint);
     *ret = k;
     return 0;
 }
@@ -227,6 +229,34 @@ int key_public_text(const struct key *k, char *out, size_t size)
     return fits;
 }
 
+/* AES-256 with PBKDF2 if there is a pass phrase; the label lets scanners know a leaked key. */
+static int encode(EVP_PKEY *pkey, const char *pass, size_t pass_n, BIO *out)
+{
+    const EVP_CIPHER *cipher = pass_n ? EVP_aes_256_cbc() : NULL;
+    return PEM_write_bio_PKCS8PrivateKey(out, pkey, cipher, cipher ? pass : NULL,
+                                         cipher ? (int)pass_n : 0, NULL, NULL) &&
+           BIO_puts(out, "OCI_API_KEY\n") > 0;
+}
+
+int key_make(unsigned bits, const char *pass, size_t pass_n, char **ret, size_t *n,
+             struct oc_err *err)
+{
+    EVP_PKEY *pkey = EVP_RSA_gen(bits);
+    BIO *bio = BIO_new(BIO_s_secmem());
+    char *text;
+    int good = pkey && bio && encode(pkey, pass, pass_n, bio);
+    long len = good ? BIO_get_mem_data(bio, &text) : 0;
+    if (len > 0) {
+        *ret = secret_new((size_t)len + 1);
+        memcpy(*ret, text, (size_t)len);
+        *n = (size_t)len;
+    }
+    BIO_free(bio);
+    EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return len > 0 ? 0 : oc_fail(err, OCID_E_INTERNAL, 0, "libcrypto could not make a key");
+}
+
 struct key *key_ref(struct key *k)
 {
     atomic_fetch_add_explicit(&k->refs, 1, memory_order_relaxed);
@@ -248,6 +278,38 @@ void key_unref(struct key *k)
 unsigned key_bits(const struct key *k)
 {
     return k->bits;
+}
+
+int key_public_fingerprint(const char *pem, size_t n, char out[KEY_FINGERPRINT_SIZE],
+                           unsigned *bits)
+{
+    struct pass none = {.s = NULL};
+    BIO *bio = BIO_new_mem_buf(pem, (int)n);
+    EVP_PKEY *pub = bio ? PEM_read_bio_PUBKEY(bio, NULL, on_pass, &none) : NULL;
+    out[0] = 0;
+    if (pub && EVP_PKEY_get_base_id(pub) == EVP_PKEY_RSA) {
+        name_it(pub, out);
+        *bits = (unsigned)EVP_PKEY_get_bits(pub);
+    }
+    EVP_PKEY_free(pub);
+    BIO_free(bio);
+    ERR_clear_error();
+    return out[0] ? 0 : OCID_E_KEY;
+}
+
+int key_public(const struct key *k, char *out, size_t size)
+{
+    char *text;
+    BIO *bio = BIO_new(BIO_s_mem());
+    long n = bio && PEM_write_bio_PUBKEY(bio, k->pkey) ? BIO_get_mem_data(bio, &text) : 0;
+    int good = n > 0 && (size_t)n < size;
+    if (good) {
+        memcpy(out, text, (size_t)n);
+        out[n] = 0;
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    return good;
 }
 
 const char *key_fingerprint(const struct key *k)

@@ -36,10 +36,22 @@ int key_generate(unsigned bits, struct key **ret, struct oc_err *err);
  */
 int key_public_text(const struct key *k, char *out, size_t size);
 
+/* A fresh RSA key as PKCS#8 PEM with Oracle's label behind it, encrypted if pass_n is not 0: *ret
+ * from secret_new(), ended with a NUL that *n does not count. Takes a tenth of a second or more. */
+int key_make(unsigned bits, const char *pass, size_t pass_n, char **ret, size_t *n,
+             struct oc_err *err);
+
 struct key *key_ref(struct key *k);
 
 /* The last one wipes. NULL is allowed. */
 void key_unref(struct key *k);
+
+/* The public half as PEM with a NUL. 0: it does not fit into size. */
+int key_public(const struct key *k, char *out, size_t size);
+
+/* Fingerprint and size of a public key in PEM. OCID_E_KEY: it is no such thing. */
+int key_public_fingerprint(const char *pem, size_t n, char out[KEY_FINGERPRINT_SIZE],
+                           unsigned *bits);
 
 unsigned key_bits(const struct key *k);
 

@@ -2,8 +2,9 @@
  *
  * main.c - ocid-signer: holds the keys, signs, and can do nothing else.
  *
- * Started by ocid over two socket pairs; ends when the control socket does. What a container
- * refuses of the hardening is left out, with one line on stderr that says so.
+ * Started by ocid over two socket pairs; ends when the control socket does. Started by ocictl it
+ * does one thing of tool.h, with keys and pass phrases as well kept. What a container refuses of
+ * the hardening is left out, with one line on stderr that says so.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include "signer/control.h"
 #include "signer/creds.h"
 #include "signer/secret.h"
+#include "signer/tool.h"
 #include "signer/worker.h"
 
 enum { HOSTS_MAX = 64, NICE = 5 };
@@ -145,6 +147,11 @@ int main(int argc, char **argv)
     struct args a;
     char text[CREDS_TEXT_SIZE];
     struct oc_err err;
+    if (argc > 1 && argv[1][0] != '-') {
+        harden(&(struct args){.control = -1, .sign = -1}, secret);
+        int status = tool_run(argc, argv);
+        return status < 0 ? usage() : status;
+    }
     if (!take_args(&a, argc, argv))
         return usage();
     harden(&a, secret);

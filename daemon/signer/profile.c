@@ -19,6 +19,7 @@
 
 struct section {
     struct profile_text name;
+    unsigned line; /* of its first head, 0: has none (DEFAULT) */
 };
 
 struct profile_file {
@@ -110,7 +111,7 @@ static unsigned section_add(struct profile_file *f, const char *s, size_t n)
     }
     uint32_t i = f->n_sections;
     uint32_t *to = place(f, SECTION_BIT, s, n);
-    f->section[f->n_sections++].name = (struct profile_text){s, n};
+    f->section[f->n_sections++] = (struct section){.name = {s, n}};
     *to = (i | SECTION_BIT) + 1;
     return i;
 }
@@ -155,12 +156,15 @@ static int take_section(struct reader *r, char *s, size_t n)
     int is_default = n == 7 && !memcmp(s, "DEFAULT", 7);
     if (is_default) {
         r->section = 0;
+        if (!r->f->section[0].line)
+            r->f->section[0].line = r->line;
         return 0;
     }
     if (profile_find(r->f, s, n) >= 0)
         return bad_line(r, "a section of this name was there before");
     s[n] = 0; /* the bracket */
     r->section = (int)section_add(r->f, s, n);
+    r->f->section[r->section].line = r->line;
     return 0;
 }
 
@@ -308,6 +312,11 @@ unsigned profile_n_sections(const struct profile_file *f)
 struct profile_text profile_name(const struct profile_file *f, unsigned section)
 {
     return f->section[section].name;
+}
+
+unsigned profile_line(const struct profile_file *f, unsigned section)
+{
+    return f->section[section].line;
 }
 
 int profile_find(const struct profile_file *f, const char *name, size_t n)

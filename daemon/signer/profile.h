@@ -37,6 +37,9 @@ void profile_free(struct profile_file *f);
 unsigned profile_n_sections(const struct profile_file *f);
 struct profile_text profile_name(const struct profile_file *f, unsigned section);
 
+/* Line of the section's (first) head, 0: DEFAULT has none in this file. */
+unsigned profile_line(const struct profile_file *f, unsigned section);
+
 /* Index of a section, -1 if there is none of that name. */
 int profile_find(const struct profile_file *f, const char *name, size_t n);
 

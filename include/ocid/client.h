@@ -426,6 +426,9 @@ struct ocid_stats {
     uint64_t in_flight, in_flight_limit;
     const struct ocid_pair *profiles; /* names and the state of their keys */
     size_t n_profiles;
+    const char *config;    /* path of the configuration that was read; NULL: there is none */
+    const char *state_dir; /* of the queue; NULL: an older daemon */
+    uint64_t descriptors;  /* that the daemon may have open; 0: an older daemon */
 };
 
 OCID_API int ocid_stats(struct ocid *c, int timeout_ms, const struct ocid_stats **ret);

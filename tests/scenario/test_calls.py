@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_calls.py - jobs of one request: head, delete, whoami, namespace, buckets."""
 
+import json
+
 import pytest
 from harness import MIB, blob, client_library
 
@@ -44,6 +46,27 @@ def test_whoami(ocid, profile):
     found = ocid.client.whoami()
     assert found["id"] == profile.user and found["tenancy"] == profile.tenancy
     assert found["name"] == "test.user@example.com" and found["profile"] == "DEFAULT"
+    assert found["fingerprint"] == profile.fingerprint and found["credential"] == "api_key"
+    assert found["config"] == str(ocid.oci_config)
+
+
+def test_whoami_has_the_fields_of_the_api(ocid, store, profile):
+    tags = {"äöü\x1b": "x" * 100, "quote\"": "\\"}
+    store.set_user(description="D\x1b[2J", freeformTags=tags)
+    said = ocid.ctl("whoami", "--json").out
+    found = json.loads(said)
+    assert said.count("\n") == 1 and said.isascii() and "\x1b" not in said
+    assert (found["id"], found["compartmentId"]) == (profile.user, profile.tenancy)
+    assert found["freeformTags"] == tags and found["capabilities"]["canUseApiKeys"] is True
+    assert found["inactiveStatus"] is None and found["lifecycleState"] == "ACTIVE"
+    assert found["profile"] == "DEFAULT" and found["config"] == str(ocid.oci_config)
+    assert said.count('"id":') == said.count('"name":') == 1
+    people = ocid.ctl("whoami").out
+    assert "{" not in people and "\x1b" not in people and profile.fingerprint in people
+    store.set_user(freeformTags={"large": "x" * 20000})
+    short = json.loads(ocid.ctl("whoami", "--json").out)
+    assert short["id"] == profile.user and "freeformTags" not in short
+    store.set_user(description="Test user", freeformTags={})
 
 
 def test_the_namespace_is_asked_for_once(ocid, store, b):

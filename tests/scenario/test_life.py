@@ -169,6 +169,7 @@ def test_check_config_of_a_good_one(make_ocid):
     ocid = make_ocid()
     checked = ocid.run_once("--check-config")
     assert (checked.status, checked.err) == (0, "") and str(ocid.config_file) in checked.out
+    assert "\ntransfer.part_mib\t1\n" in checked.out and "\ndaemon.log_level\tdebug\n" in checked.out
     other = ocid.folder / "other.conf"
     other.write_text("[daemon]\nlog_level = loud\n")
     checked = ocid.run_once("--check-config", "--config", str(other))

@@ -100,6 +100,20 @@ def test_the_queue_outlives_a_kill(user):
     assert int(show(user, "NRestarts")) == restarts + 1
 
 
+def test_doctor_knows_what_becomes_of_jobs_at_a_logout(user):
+    def said():
+        lines = user.user("ocictl", "doctor", "--json", check=False).stdout.splitlines()
+        return {one["check"]: one for one in map(json.loads, lines)}
+    found = said()
+    assert [one for one in found.values() if one["level"] == "fail"] == []
+    assert found["linger"]["level"] == "ok"
+    user.run("mv", f"/var/lib/systemd/linger/{USER}", "/run/not-lingering")
+    found = said()
+    user.run("mv", "/run/not-lingering", f"/var/lib/systemd/linger/{USER}")
+    assert found["linger"]["level"] == "warn"
+    assert found["linger"]["mend"] == f"loginctl enable-linger {USER}"
+
+
 def test_a_stop_is_orderly_and_the_next_client_starts_it_again(user):
     user.user("systemctl", "--user", "stop", "ocid.service")
     assert show(user, "Result") == "success"

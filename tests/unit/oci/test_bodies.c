@@ -358,16 +358,29 @@ static void test_users(void **state)
 {
     static const char body[] = "{\"id\":\"ocid1.user.oc1..x\",\"name\":\"me\",\"email\":null,"
                                "\"lifecycleState\":\"ACTIVE\"}";
-    char big[1000];
+    static char big[OCI_USER_JSON_SIZE + 100];
     struct oci_user u;
     (void)state;
     assert_int_equal(oci_parse_user(body, sizeof body - 1, &u, NULL), 0);
     assert_string_equal(u.id, "ocid1.user.oc1..x");
     assert_string_equal(u.name, "me");
     assert_string_equal(u.state, "ACTIVE");
+    assert_string_equal(u.email, "");
+    assert_string_equal(u.json, body);
     int n = snprintf(big, sizeof big, "{\"id\":\"%0900d\"}", 0);
     assert_int_equal(oci_parse_user(big, (size_t)n, &u, NULL), 0);
     assert_int_equal(strlen(u.id), sizeof u.id - 1);
+    assert_string_equal(u.json, big);
+    n = snprintf(big, sizeof big, "{\"id\":\"%0*d\"}", OCI_USER_JSON_SIZE - 10, 0);
+    assert_int_equal(oci_parse_user(big, (size_t)n, &u, NULL), 0);
+    assert_int_equal(strlen(u.json), sizeof u.json - 1);
+    assert_string_equal(u.json, big);
+    n = snprintf(big, sizeof big, "{\"id\":\"%0*d\"}", OCI_USER_JSON_SIZE - 9, 0);
+    assert_int_equal(oci_parse_user(big, (size_t)n, &u, NULL), 0);
+    assert_string_equal(u.json, "");
+    static const char odd[] = "{\"id\":\"\\u001b\xc3\xa4\"}";
+    assert_int_equal(oci_parse_user(odd, sizeof odd - 1, &u, NULL), 0);
+    assert_string_equal(u.json, "{\"id\":\"\\u001B\\u00E4\"}");
     assert_int_equal(oci_parse_user("{}", 2, &u, NULL), OCID_E_SERVER);
     assert_int_equal(oci_parse_user("{", 1, &u, NULL), OCID_E_SERVER);
 }

@@ -123,6 +123,38 @@ static void test_other_kinds(void **state)
               "The provided key has 512 bits; 2048 are usual.");
 }
 
+static void test_make(void **state)
+{
+    (void)state;
+    static const char *const phrases[] = {"", PASS};
+    for (size_t i = 0; i < N_ROWS(phrases); i++) {
+        struct oc_err err;
+        struct key *key;
+        char *pem, public[4096], print[KEY_FINGERPRINT_SIZE];
+        size_t n, pass_n = strlen(phrases[i]);
+        unsigned bits = 0;
+        assert_int_equal(key_make(2048, phrases[i], pass_n, &pem, &n, &err), 0);
+        assert_int_equal(strlen(pem), n);
+        assert_non_null(strstr(pem, pass_n ? "-----BEGIN ENCRYPTED PRIVATE KEY-----"
+                                           : "-----BEGIN PRIVATE KEY-----"));
+        assert_string_equal(pem + n - 12, "OCI_API_KEY\n");
+        if (pass_n) {
+            assert_int_equal(key_load(pem, n, NULL, 0, &key, &err), OCID_E_LOCKED);
+            assert_int_equal(key_load(pem, n, "wrong", 5, &key, &err), OCID_E_KEY);
+        }
+        assert_int_equal(key_load(pem, n, phrases[i], pass_n, &key, &err), 0);
+        assert_int_equal(key_bits(key), 2048);
+        assert_int_equal(key_public(key, public, 100), 0);
+        assert_int_equal(key_public(key, public, sizeof public), 1);
+        assert_int_equal(key_public_fingerprint(public, strlen(public), print, &bits), 0);
+        assert_string_equal(print, key_fingerprint(key));
+        assert_int_equal(bits, 2048);
+        assert_int_equal(key_public_fingerprint(pem, n, print, &bits), OCID_E_KEY);
+        key_unref(key);
+        secret_free(pem);
+    }
+}
+
 struct signing {
     struct key *key;
     unsigned seat;
@@ -167,9 +199,8 @@ static void test_shared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_forms),       cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_other_kinds), cmocka_unit_test(test_make),
         cmocka_unit_test(test_shared),
     };
     assert_int_equal(secret_init() >= 0, 1);

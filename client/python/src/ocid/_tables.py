@@ -290,6 +290,9 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("in_flight", "u64", True, 0, "", "requests in flight"),
         Field("in_flight_limit", "u64", True, 0, "", "as many as there may be at present"),
         Field("profiles", "map", False, 64, "", "profile names and the state of their keys"),
+        Field("config", "str", False, 4096, "", "path of the configuration that was read; else there is none"),
+        Field("state_dir", "str", False, 4096, "", "directory of the queue"),
+        Field("descriptors", "u64", False, 0, "", "descriptors that the daemon may have open"),
     ),
     "unlock": (
         Field("profile", "str", False, 128, "", "profile; else the daemon's default"),
