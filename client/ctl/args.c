@@ -40,7 +40,7 @@ const struct verb ctl_verbs[N_VERBS] = {
     [VERB_uploads] = {"uploads", 1, 1, "oci://BUCKET", "list unfinished uploads, abort old ones",
                       cmd_uploads},
     [VERB_whoami] = {"whoami", 0, 0, "", "ask the service who the profile's user is", cmd_whoami},
-    [VERB_setup] = {"setup", 0, 2, "[key | fingerprint KEY | permissions]",
+    [VERB_setup] = {"setup", 0, 2, "[key|fingerprint KEY|permissions]",
                     "make a key and a profile of it", cmd_setup},
     [VERB_doctor] = {"doctor", 0, 0, "", "find out what is wrong, and what mends it", cmd_doctor},
     [VERB_unlock] = {"unlock", 0, 0, "", "open an encrypted key", cmd_unlock},

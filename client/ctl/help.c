@@ -101,7 +101,7 @@ void help_all(void)
     for (int i = 0; i < N_VERBS; i++) {
         char left[64];
         snprintf(left, sizeof left, "%s %s", ctl_verbs[i].name, ctl_verbs[i].usage);
-        printf("  %-36s%s\n", left, ctl_verbs[i].brief);
+        printf("  %-41s%s\n", left, ctl_verbs[i].brief);
     }
     puts("\nOptions of any verb:");
     print_flags(CTL_ALL & ~(CTL_BIT(cat) | CTL_BIT(help)), 0);
