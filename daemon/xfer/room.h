@@ -352,8 +352,8 @@ void io_spare_free(struct engine *e);
 void file_set_closer(struct engine *e);
 void file_close_in_pool(struct engine *e, struct xfer_file *f);
 
-/* Starts libcurl, once, with memory that is wiped when it gives it back; libcrypto's, too, if it has
- * not been used before. */
+/* Starts libcurl, once, with memory that is wiped when it gives it back; libcrypto's, too, if it
+ * has not been used before. */
 void wipe_init(void);
 
 /* From here on: a token, or what one is made of, is about to pass. Any thread. */
