@@ -144,6 +144,8 @@ static int answer_late(struct control *k, const struct request *r)
 static void on_over(void *arg, const char *profile, int changed)
 {
     struct control *k = arg;
+    if (changed)
+        reply(k, WIRE_CHANGED, 0, 0, ""); /* what is told after this is kept */
     for (int i = 0; i < LATE; i++) {
         struct late *l = &k->late[i];
         if (!l->verb || strcmp(l->profile, profile))
@@ -155,8 +157,6 @@ static void on_over(void *arg, const char *profile, int changed)
         else
             reply(k, verb, l->tag, 0, "");
     }
-    if (changed)
-        reply(k, WIRE_CHANGED, 0, 0, "");
 }
 
 static void on_fetch(void *arg, uint64_t tag, const char *profile, const struct mode_ask *ask)

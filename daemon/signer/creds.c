@@ -482,6 +482,12 @@ int creds_over(const struct creds *c, const struct cred *cred, int64_t now, stru
                    cred->name, more[0] ? "; " : "", more);
 }
 
+/* A locked key opens by an unlock alone. */
+static int may_renew(const struct cred *cred)
+{
+    return cred->renew_at && cred->state != WIRE_KEY_LOCKED;
+}
+
 static int64_t next_look(const struct cred *cred, int64_t now)
 {
     int64_t in = (cred->token.expires_at - now) / LOOKS;
@@ -522,7 +528,7 @@ const struct cred *creds_at(const struct creds *c, size_t i)
 
 int creds_due(const struct creds *c, const struct cred *cred, int64_t now)
 {
-    return cred->renew_at && cred->renew_at <= now + c->ahead_s;
+    return may_renew(cred) && cred->renew_at <= now + c->ahead_s;
 }
 
 int creds_by_network(const struct cred *cred)
@@ -611,7 +617,7 @@ int64_t creds_renew_in(const struct creds *c, int64_t now)
     int64_t next = -1;
     for (size_t i = 0; i < c->n; i++) {
         int64_t in = c->cred[i]->renew_at - (now + c->ahead_s);
-        if (c->cred[i]->renew_at && (next < 0 || in < next))
+        if (may_renew(c->cred[i]) && (next < 0 || in < next))
             next = in > 0 ? in : 0;
     }
     return next;

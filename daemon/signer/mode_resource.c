@@ -7,6 +7,7 @@
  * taken out of the environment when they are first looked at.
  * Source: EphemeralResourcePrincipalSigner of Oracle's Python SDK.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,14 @@ static int check(struct oc_err *err)
     return 0;
 }
 
+/* Files are watched and may be read, as those of other profiles are. */
+static void name_files(struct cred *c)
+{
+    const char *pem = variable[V_PEM], *rpst = variable[V_RPST];
+    snprintf(c->key_file, sizeof c->key_file, "%s", pem && pem[0] == '/' ? pem : "");
+    snprintf(c->token_file, sizeof c->token_file, "%s", rpst && rpst[0] == '/' ? rpst : "");
+}
+
 static void load(struct cred *c, const struct cred *old, const char *pass, size_t pass_n)
 {
     struct token token = {0};
@@ -121,6 +130,7 @@ static void load(struct cred *c, const struct cred *old, const char *pass, size_
     (void)pass;
     (void)pass_n;
     take_variables();
+    name_files(c);
     int rc = check(&err);
     if (!rc)
         rc = take_token(&token, &err);

@@ -127,7 +127,7 @@ void renewals_due(struct renewals *r, int64_t now)
 {
     const struct cred *c;
     for (size_t i = 0; (c = creds_at(r->creds, i)); i++)
-        if (creds_by_network(c) && c->state != WIRE_KEY_LOCKED && creds_due(r->creds, c, now) &&
+        if (creds_by_network(c) && creds_due(r->creds, c, now) &&
             !find(r, c->name, strlen(c->name)))
             begin(r, c, now);
 }

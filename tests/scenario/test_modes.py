@@ -565,13 +565,13 @@ ROTATIONS, JOBS = (int(os.environ.get(name, usual)) for name, usual in
 
 
 @pytest.mark.slow
-def test_keys_that_rotate_cost_no_job(make_ocid, store, b, tmp_path):
+def test_keys_that_rotate_cost_no_job(make_ocid, store, b):
     """Nobody tells the daemon; the old key is refused from the moment when the new one is there."""
     ocid = make_ocid().start()
     source = ocid.file(b"x" * 1000)
     jobs, old = [], None
     for i in range(ROTATIONS):
-        folder = tmp_path / f"key{i}"
+        folder = ocid.home / f".oci/key{i}"
         folder.mkdir()
         fresh = make_profile(folder)
         store.add_key(fresh.key_id, fresh.public_pem)
@@ -584,6 +584,30 @@ def test_keys_that_rotate_cost_no_job(make_ocid, store, b, tmp_path):
     assert len(states) == JOBS and all(state.state == "done" for state in states)
     assert len(store.names(b)) == JOBS
     store.add_key(ocid.profile.key_id, ocid.profile.public_pem)
+
+
+def test_a_locked_function_stays_locked(make_ocid, store, b, tmp_path):
+    """Its token is due to be read again all the time, and neither opens it nor keeps anybody busy."""
+    function = Function(store, tmp_path, 2)
+    ocid = make_ocid(**RESOURCE)
+    ocid.start(**function.give())
+    ocid.done(ocid.put(b"x", f"{b}/1"))
+    ocid.client.lock()
+    job = ocid.put(b"x", f"{b}/2")
+    ocid.wait_for(job, "waiting", "locked")
+
+    def spent():
+        fields = Path(f"/proc/{ocid.signer}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    time.sleep(2.5)  # its token is over by now
+    before = spent()
+    time.sleep(1)
+    assert spent() - before < 50, "it sleeps"
+    function.seconds = None
+    function.give()
+    assert ocid.status(job).why == "locked"
+    ocid.unlock("")
+    ocid.done(job)
 
 
 def test_a_bad_new_key_keeps_the_old_one_and_says_so(ocid, store, b):
