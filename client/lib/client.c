@@ -540,6 +540,8 @@ struct waiter {
     void *user;
     int64_t deadline;
     uint64_t epoch, since;
+    bool rest;           /* an answer was cut: those that nothing is known of yet are asked for */
+    uint64_t rest_since; /* and after that, what has changed since then */
 };
 
 /* The same id may stand there twice. */
@@ -594,6 +596,7 @@ static int come_back(struct waiter *w)
         return lib_fail(c, OCID_E_NOT_FOUND, 0,
                         "the daemon has another database now: it does not know these jobs");
     w->epoch = w->since = 0;
+    w->rest = false;
     return rc;
 }
 
@@ -602,7 +605,7 @@ static size_t still_pending(struct waiter *w)
 {
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++)
-        if (!w->ended[i])
+        if (!w->ended[i] && !(w->rest && w->known[i]))
             w->pending[n++] = w->ids[w->first + i];
     return n;
 }
@@ -618,6 +621,25 @@ static int all_known(struct waiter *w)
             return OCID_E_NOT_FOUND;
         }
     return 0;
+}
+
+static bool some_unknown(const struct waiter *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (!w->known[i])
+            return true;
+    return false;
+}
+
+/* What to ask next. Jobs that ended long ago have no number: once an answer was cut, `since` says
+ * nothing of those that are still to come. */
+static void go_on_from(struct waiter *w, bool more, uint64_t seq)
+{
+    bool rest = more && some_unknown(w);
+    if (rest && !w->rest)
+        w->rest_since = seq;
+    w->since = rest ? 0 : w->rest ? w->rest_since : seq;
+    w->rest = rest;
 }
 
 static int wait_once(struct waiter *w)
@@ -642,10 +664,11 @@ static int wait_once(struct waiter *w)
     bool more = page->more;
     struct lib_arena kept = c->kept; /* on_change may make calls */
     c->kept = (struct lib_arena){0};
+    uint64_t seq = page->seq;
     w->epoch = page->epoch;
-    w->since = page->seq;
     for (size_t i = 0; !rc && i < page->n_jobs; i++)
         rc = heard(w, &page->jobs[i]);
+    go_on_from(w, more, seq);
     lib_arena_fini(&kept);
     return rc || more ? rc : all_known(w);
 }
@@ -657,6 +680,7 @@ static int wait_all(struct waiter *w, size_t n)
         w->n = n - w->first < OCP_MAX_JOBS ? n - w->first : OCP_MAX_JOBS;
         w->n_ended = 0;
         w->epoch = w->since = 0;
+        w->rest = false;
         memset(w->known, 0, sizeof w->known);
         memset(w->ended, 0, sizeof w->ended);
         while (!rc && w->n_ended < w->n)

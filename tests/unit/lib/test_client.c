@@ -416,6 +416,48 @@ static void test_wait_for_what_is_not_there(void **state)
     fake_end(&f);
 }
 
+/* Two jobs fit an answer. All of them ended in an earlier life: none has changed since. */
+static int cut(struct fake *f, int method, const struct ocp_envelope *env)
+{
+    struct ocp_status_ask ask;
+    struct ocp_statuses s = {0};
+    struct ocp_iter it = {0};
+    struct oc_buf b;
+    uint64_t id;
+    uint32_t n = 0;
+    if (method != OCP_METHOD_job_status ||
+        ocp_unpack(&ocp_desc_status_ask, env->body.p, env->body.n, &ask, NULL))
+        return -1;
+    oc_buf_init(&b, 4096);
+    while (!ask.since && n < 2 && ocp_next_u64(&ask.ids, &it, &id)) {
+        struct ocp_status job = fake_status(id, OCP_ENUM_state_done);
+        ocp_pack(&ocp_desc_status, &job, &b);
+        n++;
+    }
+    OCP_SET(&s, statuses, epoch, 5);
+    OCP_SET(&s, statuses, seq, 7);
+    OCP_SET(&s, statuses, jobs, ocp_span(&b, n));
+    if (n && ask.ids.count > n)
+        OCP_SET(&s, statuses, more, true);
+    ocp_frame_reply(&f->out, env->id, method, &s);
+    oc_buf_fini(&b);
+    return 0;
+}
+
+static void test_wait_for_more_than_an_answer_holds(void **state)
+{
+    (void)state;
+    struct fake f = {0};
+    struct told t = {0};
+    uint64_t ids[] = {1, 2, 3, 4, 5};
+    fake_begin(&f, cut, NULL);
+    struct ocid *c = fake_open(&f);
+    assert_int_equal(ocid_wait(c, ids, 5, 5000, on_change, &t), 0);
+    assert_int_equal(t.final, 5);
+    ocid_close(c);
+    fake_end(&f);
+}
+
 static void test_wait_survives_a_restart(void **state)
 {
     (void)state;
@@ -934,6 +976,7 @@ int main(void)
         cmocka_unit_test(test_structs_of_other_sizes),
         cmocka_unit_test(test_wait),
         cmocka_unit_test(test_wait_for_what_is_not_there),
+        cmocka_unit_test(test_wait_for_more_than_an_answer_holds),
         cmocka_unit_test(test_wait_survives_a_restart),
         cmocka_unit_test(test_status_in_full),
         cmocka_unit_test(test_jobs_page_by_page),
