@@ -241,20 +241,22 @@ static int encode(EVP_PKEY *pkey, const char *pass, size_t pass_n, BIO *out)
 int key_make(unsigned bits, const char *pass, size_t pass_n, char **ret, size_t *n,
              struct oc_err *err)
 {
-    EVP_PKEY *pkey = EVP_RSA_gen(bits);
+    struct key *k;
+    int rc = key_generate(bits, &k, err);
+    if (rc)
+        return rc;
     BIO *bio = BIO_new(BIO_s_secmem());
     char *text;
-    int good = pkey && bio && encode(pkey, pass, pass_n, bio);
-    long len = good ? BIO_get_mem_data(bio, &text) : 0;
+    long len = bio && encode(k->pkey, pass, pass_n, bio) ? BIO_get_mem_data(bio, &text) : 0;
     if (len > 0) {
         *ret = secret_new((size_t)len + 1);
         memcpy(*ret, text, (size_t)len);
         *n = (size_t)len;
     }
     BIO_free(bio);
-    EVP_PKEY_free(pkey);
+    key_unref(k);
     ERR_clear_error();
-    return len > 0 ? 0 : oc_fail(err, OCID_E_INTERNAL, 0, "libcrypto could not make a key");
+    return len > 0 ? 0 : oc_fail(err, OCID_E_INTERNAL, 0, "libcrypto could not write the key");
 }
 
 struct key *key_ref(struct key *k)
