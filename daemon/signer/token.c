@@ -13,7 +13,7 @@
 
 #include "signer/json.h"
 
-enum { MARGIN_S = 300, SHARE = 4 };
+enum { MARGIN_S = 300, SHARE = 2 };
 
 static int digit(char c)
 {

@@ -30,7 +30,7 @@ void token_copy(struct token *to, const struct token *from);
 /* Wipes and frees. */
 void token_fini(struct token *t);
 
-/* When it should be renewed: ahead of its end by a quarter of its life, and five minutes at most.
+/* When it should be renewed: ahead of its end by half of its life, and five minutes at most.
  * 0: never. */
 int64_t token_renew_at(const struct token *t);
 

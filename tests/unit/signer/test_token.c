@@ -162,7 +162,7 @@ static void test_times(void **state)
         {0, 0, 0},          /* does not end */
         {0, 5000, 4700},    /* no beginning: five minutes */
         {1000, 4600, 4300}, /* an hour */
-        {1000, 1400, 1300}, /* a quarter */
+        {1000, 1400, 1200}, /* half */
         {1000, 1003, 1002}, /* never at its very end */
         {5000, 4600, 4300}, /* nonsense */
     };
