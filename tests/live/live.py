@@ -82,7 +82,9 @@ class Service:
     def __init__(self, profile, endpoint, ca_file):
         self.key_id, self.key = profile
         self.url = urllib.parse.urlsplit(endpoint)
-        self.tls = ssl.create_default_context(cafile=ca_file) if self.url.scheme == "https" else None
+        self.tls = None
+        if self.url.scheme == "https":
+            self.tls = ssl.create_default_context(cafile=ca_file)
         self.n = 0
 
     def authorize(self, method, target, headers, body):
