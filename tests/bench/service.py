@@ -89,11 +89,16 @@ class Service:
                     "PATH": self.bin + ":" + E.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"}
         self.socket = self.dir + "/run/ocid/ocid.sock"
         self.log = open(self.dir + "/log", "wb")
-        self.p = subprocess.Popen([*below, self.bin + "/ocid"], env=self.env,
+        self.below = below
+        self.start()
+
+    def start(self):
+        self.p = subprocess.Popen([*self.below, self.bin + "/ocid"], env=self.env,
                                   stdin=subprocess.DEVNULL, stdout=self.log,
                                   stderr=self.log, start_new_session=True)
-        Service.live.append(self)
-        end = time.monotonic() + (60 if below else 15)
+        if self not in Service.live:
+            Service.live.append(self)
+        end = time.monotonic() + (60 if self.below else 15)
         while True:
             try:
                 self.c = Client(self.socket)
@@ -109,6 +114,15 @@ class Service:
     def pid(self):
         return self.p.pid
 
+    def kill(self):
+        """As a crash does."""
+        for p in reversed(tree(self.p.pid)):
+            try:
+                os.kill(p, signal.SIGKILL)
+            except OSError:
+                pass
+        self.p.wait()
+
     def stop(self):
         if self not in Service.live:
             return
@@ -117,12 +131,7 @@ class Service:
         try:
             self.p.wait(15)
         except subprocess.TimeoutExpired:
-            for p in reversed(tree(self.p.pid)):
-                try:
-                    os.kill(p, signal.SIGKILL)
-                except OSError:
-                    pass
-            self.p.wait()
+            self.kill()
         if E.get("BENCH_KEEP") != "1":
             shutil.rmtree(self.state, ignore_errors=True)
 

@@ -288,6 +288,34 @@ def scale():
 
 
 @bench
+def resume():
+    """ms from starting ocid again after a kill -9 in the middle of a large upload, 100,000 jobs
+    queued, until the service has a part of it more; and the MiB that it has received twice"""
+    times, again = [], []
+    for _ in range(ROUNDS):
+        with Service(endpoint(False)) as s:
+            server_stats(True)
+            gate = s.c.submit([{"kind": "set", "label": "gate"}])[0]
+            batch_rate(s, 100, 4, after=[gate])
+            job = s.c.submit([put_job(big_file(), "resumed")])[0]
+            while server_stats().get("mp_part", 0) < 8:
+                time.sleep(0.002)
+            s.kill()
+            before = server_stats()
+            t = time.monotonic()
+            s.start()
+            while server_stats().get("mp_part", 0) == before["mp_part"]:
+                time.sleep(0.002)
+            times.append((time.monotonic() - t) * 1e3)
+            if s.c.wait(job, 180)["state"] != "done":
+                raise Failed("the upload did not go on")
+            again.append((server_stats()["put_bytes"] - BIG) / (1 << 20))
+    emit("resume", statistics.median(times), "ms", worst=round(max(times)),
+         mib_received_twice=round(statistics.median(again), 1))
+    server_stats(True)
+
+
+@bench
 def floor_only():
     """not of ocid: the floor and R alone, to see what the machine does"""
     d = small_files()
