@@ -290,8 +290,8 @@ def scale():
 @bench
 def resume():
     """ms from starting ocid again after a kill -9 in the middle of a large upload, 100,000 jobs
-    queued, until the service has a part of it more; and the MiB that it has received twice"""
-    times, again = [], []
+    queued, until the service has a part of it more (it lists none: all are sent again)"""
+    times = []
     for _ in range(ROUNDS):
         with Service(endpoint(False)) as s:
             server_stats(True)
@@ -309,9 +309,7 @@ def resume():
             times.append((time.monotonic() - t) * 1e3)
             if s.c.wait(job, 180)["state"] != "done":
                 raise Failed("the upload did not go on")
-            again.append((server_stats()["put_bytes"] - BIG) / (1 << 20))
-    emit("resume", statistics.median(times), "ms", worst=round(max(times)),
-         mib_received_twice=round(statistics.median(again), 1))
+    emit("resume", statistics.median(times), "ms", worst=round(max(times)))
     server_stats(True)
 
 
