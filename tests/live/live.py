@@ -159,33 +159,49 @@ class Place:
         return self.ask("POST", self.u(name, uploadId=upload), {"partsToCommit": parts}, **headers)
 
     def clean(self):
-        """Deletes what is ours; how many things could not be."""
+        """Deletes what is ours; how many things could not be, a listing that failed among them."""
         left = 0
         for link in self.links:
             path = f"{self.base}/p/{urllib.parse.quote(link, safe='')}"
             left += self.ask("DELETE", path).status not in (204, 404)
-        for o in self.names():
+        names, whole = self.names()
+        left += not whole
+        for o in names:
             path = f"{self.base}/o/{urllib.parse.quote(o, safe='')}"
             left += self.ask("DELETE", path).status not in (204, 404)
-        page = ""
-        while page is not None:
-            r = self.ask("GET", f"{self.base}/u?limit=1000" + (f"&page={page}" if page else ""))
-            for u in r.json() if r.status == 200 else []:
-                if u["object"].startswith(self.prefix):
-                    path = (f"{self.base}/u/{urllib.parse.quote(u['object'], safe='')}?"
-                            + urllib.parse.urlencode({"uploadId": u["uploadId"]}))
-                    left += self.ask("DELETE", path).status not in (204, 404)
-            page = r.headers.get("opc-next-page")
+        uploads, whole = self.uploads()
+        left += not whole
+        for o, upload in uploads:
+            path = (f"{self.base}/u/{urllib.parse.quote(o, safe='')}?"
+                    + urllib.parse.urlencode({"uploadId": upload}))
+            left += self.ask("DELETE", path).status not in (204, 404)
         return left
 
     def names(self):
+        """Our objects, and whether these are all."""
         start, found = self.prefix, []
         while start:
             query = urllib.parse.urlencode({"prefix": self.prefix, "start": start, "limit": 1000})
-            r = self.ask("GET", f"{self.base}/o?{query}").json()
-            found += [o["name"] for o in r["objects"]]
-            start = r.get("nextStartWith")
-        return found
+            r = self.ask("GET", f"{self.base}/o?{query}")
+            if r.status != 200:
+                return found, False
+            found += [o["name"] for o in r.json()["objects"]]
+            start = r.json().get("nextStartWith")
+        return found, True
+
+    def uploads(self):
+        """Our unfinished uploads, and whether these are all."""
+        page, found = {}, []
+        while page is not None:
+            query = urllib.parse.urlencode({"limit": 1000, **page})
+            r = self.ask("GET", f"{self.base}/u?{query}")
+            if r.status != 200:
+                return found, False
+            found += [(u["object"], u["uploadId"]) for u in r.json()
+                      if u["object"].startswith(self.prefix)]
+            next_page = r.headers.get("opc-next-page")
+            page = {"page": next_page} if next_page else None
+        return found, True
 
 
 # ---- questions
@@ -316,7 +332,7 @@ def fields_of_a_part(p):
 @question("yes")
 def listing_knows_a_put_at_once(p):
     p.put("listed", b"x")
-    return "yes" if p.prefix + "listed" in p.names() else "no"
+    return "yes" if p.prefix + "listed" in p.names()[0] else "no"
 
 
 @question("name, size, etag, md5, timeCreated, timeModified, storageTier")
@@ -475,18 +491,28 @@ def main():
         sys.exit(f"live: the service refuses the profile: {r}; ocictl doctor says more")
     args.namespace = args.namespace or r.json()
     place = Place(service, args.namespace, args.bucket)
-    if (r := service.ask("HEAD", place.base)).status != 200:
-        sys.exit(f"live: the bucket {args.bucket} cannot be used: {r.status}")
+    if (r := service.ask("GET", place.base)).status != 200:
+        sys.exit(f"live: the bucket {args.bucket} cannot be used: {r}")
+    if r.json().get("versioning", "Disabled") != "Disabled":
+        sys.exit(f"live: the bucket {args.bucket} keeps versions, so deleting would leave them "
+                 "there: take one without versioning")
     consent(args, place)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cleaned = []
 
     def clean():
-        if not cleaned:
+        if cleaned:
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # one more Ctrl-C must not leave things behind
+        try:
             cleaned.append(place.clean())
-            if cleaned[0]:
-                print(f"live: {cleaned[0]} things below {place.prefix} could not be deleted",
-                      file=sys.stderr)
+        except (OSError, ValueError, KeyError) as error:
+            cleaned.append(1)
+            print(f"live: {type(error).__name__}: {error}", file=sys.stderr)
+        if cleaned[0]:
+            print(f"live: not all below {place.prefix} in {args.bucket} could be deleted: look "
+                  "there for objects and unfinished uploads", file=sys.stderr)
     atexit.register(clean)
     verdicts = [say(args, "ocid", moves_a_file(place, args, args.bucket), "there and back")]
     for function, expected in QUESTIONS:

@@ -36,3 +36,17 @@ def test_it_asks_before_it_begins(make_ocid, store, b):
     r = live(make_ocid().start(), store, b)
     assert r.returncode == 1 and "nothing was done" in r.stderr
     assert store.count("PutObject") == 0
+
+
+def test_a_bucket_that_keeps_versions_is_refused(make_ocid, store, b):
+    store.make_bucket(b + "v", versioning="Enabled")
+    r = live(make_ocid().start(), store, b + "v", "--yes")
+    assert r.returncode == 1 and "keeps versions" in r.stderr
+    assert store.count("PutObject", bucket=b + "v") == 0
+
+
+def test_what_cannot_be_cleaned_up_is_told(make_ocid, store, b):
+    for op in ("ListMultipartUploads", "ListObjects"):
+        store.on(op, do="status", status=403, count=0)
+    r = live(make_ocid().start(), store, b, "--yes")
+    assert r.returncode == 1 and f"in {b} could be deleted" in r.stderr
