@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conn.h - one connection: socket, hello, frames out and in, calls that wait for replies.
+ * conn.h - one connection, and what the files call, conn, open and reply know of each other.
  *
  * One thread at a time. Nothing here blocks but lib_await() and lib_connect().
  */
@@ -12,8 +12,10 @@
 #include "lib/convert.h"
 #include "proto/frame.h"
 
-/* Most bytes that may wait to be written: a caller that never dispatches is told so. */
-enum { LIB_MAX_QUEUED = 64 << 20 };
+enum {
+    LIB_MAX_QUEUED = 64 << 20, /* most bytes that may wait to be written; then the caller is told */
+    LIB_READ_BYTES = 64 << 10, /* of one recv() */
+};
 
 /* One message that waits to be written; it owns its descriptors. */
 struct lib_frame {
@@ -98,18 +100,12 @@ int lib_failed(struct ocid *c, const struct oc_err *err, int64_t index);
 int lib_fail(struct ocid *c, int code, int sys, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* ---- conn.c: entering and leaving, reading and writing, waiting, the end */
+
 /* Brackets of each public function: refuses forked children, lost connections and blocking calls
  * inside callbacks. lib_leave() frees a connection that was closed meanwhile; returns rc. */
 int lib_enter(struct ocid *c, bool blocking);
 int lib_leave(struct ocid *c, int rc);
-
-/* A call is made, gets messages and is posted, or dropped. lib_call_new() gives NULL when out of
- * memory; the others fill c->failure. */
-struct lib_call *lib_call_new(struct ocid *c, int method, ocid_reply_fn *fn, void *user);
-int lib_call_add(struct ocid *c, struct lib_call *call, const void *params, const int *fds,
-                 unsigned n_fds, size_t first, size_t n);
-int lib_call_post(struct ocid *c, struct lib_call *call, uint64_t *ret_request);
-void lib_call_drop(struct lib_call *call);
 
 /* How a blocking call waits for its own reply. */
 struct lib_wait {
@@ -119,8 +115,11 @@ struct lib_wait {
 };
 void lib_on_reply(void *user, const struct ocid_reply *reply);
 
-/* Milliseconds of a steady clock when timeout_ms from now are over. */
+/* A steady clock in milliseconds; its time when timeout_ms from now are over, INT64_MAX: never; and
+ * what is left until then, for poll(). */
+int64_t lib_now_ms(void);
 int64_t lib_deadline(int timeout_ms);
+int lib_remaining(int64_t deadline);
 
 /* Marks the call as one whose answer is kept, and runs the connection until *w is done. Code of the
  * reply, or of what ended the wait; c->failure is filled. */
@@ -133,7 +132,52 @@ int lib_pump(struct ocid *c, bool reading);
  * with c->failure. *ret_fd and *ret_conn tell what is ready. A lost connection is not watched. */
 int lib_poll(struct ocid *c, int fd, int64_t deadline, bool *ret_conn, bool *ret_fd);
 
+/* Closes the socket and ends each call with *why, its callbacks run; quiet: not those, as in a
+ * forked child, where the requests are the parent's. lib_lose() fills c->failure, too; returns its
+ * code. */
+void lib_drop_all(struct ocid *c, const struct oc_err *why, bool quiet);
+int lib_lose(struct ocid *c, const struct oc_err *why);
+
+/* The same, and frees it. */
+void lib_destroy(struct ocid *c);
+
+/* ---- call.c */
+
+/* A call is made, gets messages and is posted, or dropped. lib_call_new() gives NULL when out of
+ * memory; the others fill c->failure. */
+struct lib_call *lib_call_new(struct ocid *c, int method, ocid_reply_fn *fn, void *user);
+int lib_call_add(struct ocid *c, struct lib_call *call, const void *params, const int *fds,
+                 unsigned n_fds, size_t first, size_t n);
+int lib_call_post(struct ocid *c, struct lib_call *call, uint64_t *ret_request);
+void lib_call_drop(struct lib_call *call);
+
+/* The one end of a call: it has left the list before its callback runs, and is freed after it. */
+void lib_call_finish(struct ocid *c, struct lib_call *call);
+
+/* The call that waits under this id, or NULL. Forgetting drops it without a callback; 0: no such.
+ */
+struct lib_call *lib_call_find(struct ocid *c, uint64_t request);
+int lib_call_forget(struct ocid *c, uint64_t request);
+
+/* Whole lists but the first; descriptors that were not sent are closed. */
+void lib_frame_free(struct lib_frame *f);
+void lib_frames_free(struct lib_frame *f);
+void lib_pieces_free(struct lib_piece *p);
+
+/* ---- reply.c */
+
+/* One message's reply into the answer of its call, which ends when it was the last. */
+void lib_reply(struct ocid *c, struct lib_piece *p, const struct ocp_envelope *env);
+
+/* An error that the daemon has sent; the place in the array, or -1, goes to *ret_index. */
+void lib_reply_error(const struct ocp_span *body, struct oc_err *ret, int64_t *ret_index);
+
+/* ---- open.c */
+
 /* Connects and waits for hello's answer; for ocid_reopen() and ocid_wait(). */
 int lib_connect(struct ocid *c, int64_t deadline);
+
+/* hello's answer: the connection is ready. Code of *err. */
+int lib_welcome(struct ocid *c, const struct ocp_envelope *env, struct oc_err *err);
 
 #endif
