@@ -362,12 +362,17 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
         run_kick(j->run);
         return 0;
     }
+    if (j->asleep) {
+        room_admit(r, j);
+        return 0;
+    }
     if (j->state != OCP_ENUM_state_paused || j->ending)
         return refuse(j, "resumed", err);
     if (j->run) { /* its requests are still ending */
         j->run->park = OCP_ENUM_state_queued;
         job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
     } else {
+        j->attempt = 0;
         room_admit(r, j);
     }
     write_state(r, j);
@@ -423,7 +428,7 @@ static int retry(struct room *r, struct job *j, struct oc_err *err)
     j->outcome = NULL;
     j->outcome_len = 0;
     j->ended_at = 0;
-    j->tries = 0;
+    j->tries = j->attempt = 0;
     job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
     write_state(r, j);
     watch_again(r, j, &spec);

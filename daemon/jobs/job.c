@@ -119,6 +119,7 @@ void job_enter(struct room *r, struct job *j, enum ocp_state next, enum ocp_why 
     assert((next == OCP_ENUM_state_waiting) == (why != OCP_ENUM_why_none));
     log_debug("job %" PRIu64 ": %s > %s %s", j->id, ocp_enum_name(&ocp_enum_state, j->state),
               ocp_enum_name(&ocp_enum_state, (int)next), ocp_enum_name(&ocp_enum_why, (int)why));
+    sleepers_remove(&r->sleepers, j);
     j->sharer->n_in[j->state]--;
     j->sharer->n_in[next]++;
     j->state = (uint8_t)next;
@@ -185,6 +186,7 @@ void job_end(struct room *r, struct job *j, const struct oc_err *err, struct ocp
     }
     keep_outcome(j, o);
     sched_remove(&r->sched, j);
+    sleepers_remove(&r->sleepers, j);
     j->ending = (uint8_t)(1 + state);
     j->ended_at = clock_wall_ms();
     room_log_end(j, state, err);

@@ -30,7 +30,7 @@ struct job {
     struct job_link kin;  /* among the members of its set */
     struct job *set;      /* the set it belongs to, NULL: none */
     struct sharer *sharer;
-    struct run *run;         /* while it is at work or waits for a retry, else NULL */
+    struct run *run;         /* while something of it is begun, else NULL */
     struct tally *tally;     /* sets and pulls only */
     struct job_timer *timer; /* its own time limit; NULL: none */
     char *spec, *outcome; /* packed messages job and outcome; outcome NULL: nothing to tell yet */
@@ -38,9 +38,12 @@ struct job {
     uint32_t uid;
     uint32_t n_after; /* predecessors that have not ended */
     int64_t created_at, ended_at;
-    uint64_t bytes; /* size as far as known: what it costs its sharer */
-    uint32_t tries;
-    int pipe_fd; /* the client's pipe, -1: none; closed with the job's end */
+    uint64_t bytes;   /* size as far as known: what it costs its sharer */
+    uint64_t due_ms;  /* asleep: when it is looked at again, on the steady clock */
+    uint32_t asleep;  /* sleep.c's place of a job that waits without a run, 0: it does not */
+    uint32_t attempt; /* failures since the last success */
+    uint32_t tries;   /* failures in all */
+    int pipe_fd;      /* the client's pipe, -1: none; closed with the job's end */
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
     uint8_t restored; /* an earlier run may have done more than the row says */

@@ -376,6 +376,7 @@ void room_keys_changed(struct room *r)
         if (u->stopping || u->job->why == OCP_ENUM_why_locked || u->job->why == OCP_ENUM_why_login)
             run_kick(u);
     }
+    room_wake_all(r, OC_BIT(OCP_ENUM_why_locked) | OC_BIT(OCP_ENUM_why_login));
 }
 
 void room_configured(struct room *r, const struct config *config)
@@ -422,6 +423,7 @@ void room_close(struct room *r)
     if (r->probe.open)
         uv_close((uv_handle_t *)&r->probe.timer, NULL);
     room_end_timers(r);
+    room_end_sleep(r);
     room_drop_ends(r);
     while (r->saved) {
         struct saved *s = r->saved;

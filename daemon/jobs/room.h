@@ -19,6 +19,7 @@
 #include "jobs/flow.h"
 #include "jobs/job.h"
 #include "jobs/sched.h"
+#include "jobs/sleep.h"
 #include "store/store.h"
 #include "vault/vault.h"
 #include "xfer/engine.h"
@@ -35,6 +36,7 @@ struct room {
     struct book book;
     struct feed feed;
     struct sched sched;
+    struct sleepers sleepers;
     struct accounts accounts;
     struct deferred pump; /* grants what can be granted, once a turn */
     struct run *runs;     /* all of them, for shutdown and reload */

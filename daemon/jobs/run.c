@@ -163,6 +163,14 @@ void run_start_cleaning(struct room *r, struct job *j)
     begin(u);
 }
 
+static void park(struct run *u)
+{
+    if (u->sleep_why && !u->room->stopping)
+        room_sleep(u->room, u->job, u->sleep_why, u->sleep_ms);
+    else
+        room_park(u->room, u->job, u->park);
+}
+
 static void leave(struct run *u)
 {
     struct room *r = u->room;
@@ -173,8 +181,8 @@ static void leave(struct run *u)
     j->run = NULL;
     sched_remove(&r->sched, j);
     if (!over && !u->has_verdict) {
-        j->restored = 1;
-        room_park(r, j, u->park);
+        j->restored |= u->prepared != 0;
+        park(u);
     } else if (u->has_verdict) {
         room_tidy(r, j);
     } else {
@@ -273,10 +281,22 @@ void run_done(struct run *u, struct ocp_outcome *facts)
 
 /* ---- failures ---- */
 
+/* Nothing of it is begun: its job can wait alone, which costs next to nothing. */
+static int may_sleep(const struct run *u)
+{
+    return !u->prepared && !u->stopping && u->job->durable && !u->n_requests && !u->n_work;
+}
+
 static void wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
 {
     if (u->room->stopping) {
         run_stop(u, NULL, OCP_ENUM_state_queued);
+        return;
+    }
+    if (may_sleep(u)) {
+        u->sleep_why = why;
+        u->sleep_ms = delay_ms;
+        run_stop(u, NULL, OCP_ENUM_state_waiting);
         return;
     }
     u->retry_at = (uint64_t)clock_wall_ms() + delay_ms;
@@ -295,17 +315,17 @@ void run_retry(struct run *u, const struct oc_err *err)
     unsigned most = u->job->durable ? r->config->network_max_tries : EPHEMERAL_TRIES;
     if (u->retry_at)
         return; /* a retry is due already: several requests may fail at once */
-    u->attempt++;
+    u->job->attempt++;
     u->job->tries++;
     r->n_retries++;
-    if (most && u->attempt >= most && !u->stopping) {
+    if (most && u->job->attempt >= most && !u->stopping) {
         run_stop(u, err, OCP_ENUM_state_failed);
         return;
     }
     if (!u->stopping)
         job_note(u->job, err);
     uint64_t delay =
-        backoff_ms(u->attempt, RETRY_BASE_MS, 1000ull * r->config->network_retry_cap_seconds,
+        backoff_ms(u->job->attempt, RETRY_BASE_MS, 1000ull * r->config->network_retry_cap_seconds,
                    1000ull * err->retry_after, clock_random());
     wait_for(u, err->code == OCID_E_NETWORK ? OCP_ENUM_why_network : OCP_ENUM_why_retry,
              delay ? delay : 1);
@@ -454,7 +474,7 @@ static void on_answer(struct answer_to *self, struct xfer_request *req)
     u->n_requests--;
     room_count_answer(u->room, q);
     if (ok)
-        u->attempt = u->n_auth = 0;
+        u->job->attempt = u->n_auth = 0;
     else
         mend_auth(u, q);
     if (!ok)

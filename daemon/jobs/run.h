@@ -68,7 +68,6 @@ struct run {
     struct run_request *requests;
     unsigned n_requests; /* in flight */
     unsigned n_work;     /* in the pool or with the store */
-    unsigned attempt;    /* failures since the last success */
     unsigned n_kicks;    /* somebody had the run try again: older refusals do not count */
     unsigned n_auth;     /* 401s since the last success */
     uint64_t retry_at;   /* wall clock; 0: not waiting for a retry */
@@ -83,8 +82,10 @@ struct run {
     int cleaning;                /* what ops->clean() began is under way */
     struct oc_err verdict; /* stopping: with which error the job ends; code 0: it goes on later */
     int has_verdict;
-    int published;       /* get: the destination's name shows the object */
-    enum ocp_state park; /* stopping without verdict: the state it goes to: queued or paused */
+    int published;          /* get: the destination's name shows the object */
+    enum ocp_state park;    /* stopping without verdict: queued, paused or waiting */
+    enum ocp_why sleep_why; /* not none: it leaves so that its job can wait without it, */
+    uint64_t sleep_ms;      /* as long as this: see room_sleep() */
 };
 
 /* Starts j's run. */

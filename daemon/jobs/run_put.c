@@ -657,7 +657,7 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
         return STEP_NO_UPLOAD;
     /* our own first try may have succeeded with its answer lost */
     if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && op != OP_CREATE &&
-        (u->attempt || u->job->restored || q->x.n_sent > 1))
+        (u->job->attempt || u->job->restored || q->x.n_sent > 1))
         return STEP_LOST;
     if (q->x.kind == OCI_KIND_SUM || err->code == OCID_E_CANCELLED)
         return STEP_AGAIN;

@@ -49,6 +49,8 @@ void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *
         OCP_SET(&s, status, ended_at, (uint64_t)j->ended_at);
     if (j->run && j->run->retry_at && !j->run->stopping)
         OCP_SET(&s, status, retry_at, j->run->retry_at);
+    else if (room_wakes_at(j))
+        OCP_SET(&s, status, retry_at, room_wakes_at(j));
     if (j->tries)
         OCP_SET(&s, status, tries, (uint64_t)j->tries);
     if (j->tally)

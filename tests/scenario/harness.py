@@ -103,6 +103,13 @@ def process_tree(pid):
     return found
 
 
+def rss(pid):
+    """Resident memory of a process, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) << 10
+
+
 def settle(pid):
     """Until the process has nothing left to do but wait for others: what it had begun is ready."""
     def slept():

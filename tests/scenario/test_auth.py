@@ -7,7 +7,7 @@ import pty
 from pathlib import Path
 
 import pytest
-from harness import MIB, NO_LEAKS, blob, client_library, make_profile, process_tree
+from harness import MIB, NO_LEAKS, blob, client_library, make_profile, process_tree, rss
 
 PHRASE = "correct horse; battery #staple"
 
@@ -110,6 +110,30 @@ def test_a_locked_key_waits_until_it_is_unlocked(locked, b, store):
     locked.wait_for(later, "waiting", "locked")
     locked.unlock(PHRASE + "\n", "DEFAULT")
     locked.done(later)
+
+
+def test_jobs_that_wait_for_a_key_cost_what_queued_ones_do(locked, b, store):
+    """Each of them was begun and had to stop: what is left is its place in the queue."""
+    n = 4000
+    locked.wait_for(locked.put(b"x", f"{b}/first"), "waiting", "locked")
+    before = rss(locked.pid)
+    path = locked.file(b"x")
+    put_job = client_library.client.put_job
+    jobs = locked.submit(*(put_job(path, f"{b}/{i}", {}) for i in range(n)))
+    for job in jobs[-1], jobs[0]:
+        locked.wait_for(job, "waiting", "locked")
+    assert rss(locked.pid) - before < n * 1500 + (2 << 20)
+    cancelled, paused = jobs[1], jobs[2]
+    locked.client.cancel([cancelled])
+    locked.client.pause([paused])
+    locked.unlock(PHRASE)
+    for job in jobs[:1] + jobs[3:50] + jobs[-50:]:
+        locked.done(job)
+    assert locked.status(cancelled).state == "cancelled"
+    assert locked.status(paused).state == "paused"
+    locked.client.resume([paused])
+    locked.done(paused)
+    assert store.count("GetNamespace") <= 1
 
 
 def test_a_question_with_a_locked_key_says_so(locked, b):

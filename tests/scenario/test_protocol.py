@@ -9,11 +9,10 @@ import socket
 import struct
 import tempfile
 import time
-from pathlib import Path
 
 import msgpack
 import pytest
-from harness import ROOT, Refused, Wire, client_library, framed, until
+from harness import ROOT, Refused, Wire, client_library, framed, rss, until
 
 FRAMES = ROOT / "tests/vectors/frames"
 
@@ -399,12 +398,6 @@ def test_more_descriptors_than_the_daemon_may_have(make_ocid, b):
             wire.sock.close()
     until(lambda: ocid.client.stats()["clients"] == 1, "those that have gone are forgotten")
     ocid.done(ocid.put(b"x", f"{b}/o"))
-
-
-def rss(pid):
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) << 10
 
 
 def test_a_client_that_reads_no_replies_costs_little(served, b):

@@ -13,7 +13,7 @@ import random
 import time
 
 import pytest
-from harness import FINAL, KIB, SLOW, Refused, Wire, blob, until
+from harness import FINAL, KIB, MIB, SLOW, Refused, Wire, blob, rss, until
 
 SECONDS = float(os.environ.get("OCID_LIVES_SECONDS", "10"))
 SIZES = (0, 1, 4 * KIB, 70 * KIB, 1500 * KIB, 3300 * KIB)
@@ -29,7 +29,7 @@ EPHEMERAL = ("head", "whoami", "namespace", "buckets")
 ACTS = ["cancel", "cancel", "pause", "pause", "resume", "resume", "retry", "seal"]
 # Why a job may still wait when the service is well again, keys are there and all is resumed.
 MAY_WAIT = ("file", "destination", "after", "members")
-RESIDENT_KIB = 700 * KIB
+RESIDENT = 700 * MIB
 
 
 class Life:
@@ -304,12 +304,8 @@ class Life:
         for job in self.states(ids):  # what waits for others waits for somebody
             if job.get("why") == "after":
                 assert any(final.get(before) not in FINAL for before in job["job"]["after"]), job
-        resident = self.resident_kib()
-        assert resident < RESIDENT_KIB * SLOW, f"{resident} KiB resident"
-
-    def resident_kib(self):
-        with open(f"/proc/{self.ocid.pid}/status", encoding="ascii") as lines:
-            return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+        resident = rss(self.ocid.pid)
+        assert resident < RESIDENT * SLOW, f"{resident} bytes resident"
 
 
 STEPS = {Life.submit: 40, Life.act: 25, Life.act_at_once: 15, Life.look: 12, Life.read_pipes: 15,
