@@ -466,12 +466,6 @@ static int act_one(struct room *r, enum room_act act, struct job *j, struct oc_e
 static void act_on_members(struct room *r, enum room_act act, struct job *set)
 {
     struct job *j, *next;
-    if (act == ACT_RETRY) {
-        for (j = book_each(&r->book, set->id + 1); j; j = book_each(&r->book, j->id + 1))
-            if (j->set == set && job_final(j))
-                act_one(r, act, j, NULL);
-        return;
-    }
     for (j = set->tally->kin; j; j = next) {
         next = j->kin.next;
         act_one(r, act, j, NULL);
@@ -485,15 +479,6 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
         return oc_fail(err, OCID_E_NOT_FOUND, 0, "no such job: %" PRIu64, id);
     if (!j->tally || act == ACT_SEAL)
         return act_one(r, act, j, err);
-    if (act == ACT_RETRY) {
-        if (!j->tally->n_here && (j->tally->n_failed || !j->tally->n_total))
-            return oc_fail(err, OCID_E_STATE, 0,
-                           "the jobs of set %" PRIu64 " have been put away: retry them by their "
-                           "ids (ocictl status --set %" PRIu64 " --state failed)",
-                           id, id);
-        act_on_members(r, act, j);
-        return 0;
-    }
     if ((job_final(j) || j->ending) && !(act == ACT_CANCEL && is_cancelled(j)))
         return refuse(j, act == ACT_CANCEL ? "cancelled" : "changed", err);
     if (act == ACT_CANCEL || (j->kind == OCP_ENUM_kind_pull && !j->tally->sealed))

@@ -110,8 +110,15 @@ void room_submit(struct room *r, const struct submit_ask *ask, const struct ocp_
 
 enum room_act { ACT_CANCEL, ACT_PAUSE, ACT_RESUME, ACT_RETRY, ACT_SEAL };
 
-/* Acts on one job of uid's; a set's id stands for its members, too. 0 or an error. */
+/* Acts on one job of uid's; a set's id stands for its members, too (but see room_retry_set() for
+ * the retry of a set). 0 or an error. */
 int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struct oc_err *err);
+
+/* Tries all of a set's members again that have failed or were cancelled, also those that have left
+ * memory. 0: done(arg, err) follows, not before this returns; else an error. */
+int room_retry_set(struct room *r, struct job *set,
+                   void (*done)(void *arg, const struct oc_err *err), void *arg,
+                   struct oc_err *err);
 
 /* The job of that id if it is in memory and uid's, else NULL. */
 struct job *room_find(struct room *r, uint32_t uid, uint64_t id);

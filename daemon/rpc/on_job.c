@@ -409,34 +409,35 @@ static enum room_act act_of(int method)
     }
 }
 
-static void add_ack(struct room *r, struct oc_buf *b, uint32_t uid, uint64_t id, enum room_act act)
+/* What acting on a job came to. err->code 0: it was done. */
+static void add_ack(struct room *r, struct oc_buf *b, uint32_t uid, uint64_t id, int cancelled,
+                    const struct oc_err *err)
 {
     struct ocp_ack ack = {0};
-    struct oc_err err;
     struct oc_buf packed;
     oc_buf_init(&packed, 8192);
     OCP_SET(&ack, ack, id, id);
-    if (room_act(r, uid, act, id, &err)) {
+    if (err->code) {
         struct ocp_error e;
-        ocp_error_of(&err, -1, &e);
+        ocp_error_of(err, -1, &e);
         ocp_pack(&ocp_desc_error, &e, &packed);
         OCP_SET(&ack, ack, error, ocp_span(&packed, 1));
     }
     const struct job *j = room_find(r, uid, id);
     if (j)
-        OCP_SET(&ack, ack, state,
-                j->ending && act == ACT_CANCEL ? OCP_ENUM_state_cancelled : j->state);
+        OCP_SET(&ack, ack, state, j->ending && cancelled ? OCP_ENUM_state_cancelled : j->state);
     ocp_pack(&ocp_desc_ack, &ack, b);
     oc_buf_fini(&packed);
 }
 
-/* One request to act: on its way to the store and back when jobs of it have left memory, and once
- * more until what it changed is on disk. */
+/* One request to act: on its way to the store and back when jobs of it have left memory, for each
+ * set that is tried again, and once more until what it changed is on disk. */
 struct acting {
+    struct acting *next; /* of the same client: begun when this one has acted */
     struct ticket ticket;
     struct room *room;
     struct oc_buf acks;
-    uint32_t uid, n;
+    uint32_t uid, n, n_acted;
     uint64_t ids[];
 };
 
@@ -451,23 +452,64 @@ static void on_acted(struct room_op *o)
     free(a);
 }
 
-/* Nothing to read: it comes back after all that was written before it. */
+static void acted(struct acting *a, const struct oc_err *err)
+{
+    add_ack(a->room, &a->acks, a->uid, a->ids[a->n_acted++],
+            a->ticket.method == OCP_METHOD_job_cancel, err);
+}
+
+static void act(struct acting *a);
+
+static void on_set_retried(void *arg, const struct oc_err *err)
+{
+    acted(arg, err);
+    act(arg);
+}
+
+/* 1: it goes on in on_set_retried(). */
+static int act_one(struct acting *a)
+{
+    struct oc_err err = {0};
+    enum room_act act = act_of(a->ticket.method);
+    uint64_t id = a->ids[a->n_acted];
+    struct job *set = act == ACT_RETRY ? room_find(a->room, a->uid, id) : NULL;
+    if (!set || !set->tally)
+        room_act(a->room, a->uid, act, id, &err);
+    else if (!room_retry_set(a->room, set, on_set_retried, a, &err))
+        return 1;
+    acted(a, &err);
+    return 0;
+}
+
+static void begin(struct acting *a);
+
+/* The next one of this client has its turn. */
+static void pass_on(struct acting *a)
+{
+    struct session *s = server_session(a->ticket.server, a->ticket.session);
+    if (s && s->acting == a)
+        s->acting = NULL;
+    if (a->next)
+        begin(a->next);
+}
+
+/* Nothing to read at the end: it comes back after all that was written before it. */
 static void act(struct acting *a)
 {
-    oc_buf_init(&a->acks, OCP_MAX_FRAME - 4096);
-    for (uint32_t i = 0; i < a->n; i++)
-        add_ack(a->room, &a->acks, a->uid, a->ids[i], act_of(a->ticket.method));
+    while (a->n_acted < a->n)
+        if (act_one(a))
+            return;
     room_op_post(room_op_new(a->room, STORE_READ_JOBS, on_acted, a));
+    pass_on(a);
 }
 
 static void on_revived(struct room_op *o)
 {
     struct acting *a = o->arg;
-    struct session *s = server_session(a->ticket.server, a->ticket.session);
-    if (s)
-        s->n_acting--;
     if (o->op.err.code) {
         ticket_error(&a->ticket, &o->op.err, -1);
+        pass_on(a);
+        oc_buf_fini(&a->acks);
         free(a);
         return;
     }
@@ -477,22 +519,15 @@ static void on_revived(struct room_op *o)
     act(a);
 }
 
-/* Jobs that ended long ago, or in an earlier life, are in the store alone. What a client asks for
- * next is done next: it goes the same way, perhaps with nothing to read. */
-void on_act(struct session *s, const struct ticket *t, const void *msg)
+/* Jobs that ended long ago, or in an earlier life, are in the store alone. */
+static void begin(struct acting *a)
 {
-    const struct ocp_jobs_ask *m = msg;
-    struct acting *a = oc_new(1, sizeof *a + m->ids.count * sizeof *a->ids);
-    uint64_t *missing = oc_new(m->ids.count ? m->ids.count : 1, sizeof *missing);
-    struct ocp_iter it = {0};
+    uint64_t *missing = oc_new(a->n ? a->n : 1, sizeof *missing);
     uint32_t n_missing = 0;
-    a->ticket = *t;
-    a->room = s->server->hooks.room;
-    a->uid = s->uid;
-    for (; a->n < m->ids.count && ocp_next_u64(&m->ids, &it, &a->ids[a->n]); a->n++)
-        if (!room_find(a->room, a->uid, a->ids[a->n]))
-            missing[n_missing++] = a->ids[a->n];
-    if (!n_missing && !s->n_acting) {
+    for (uint32_t i = 0; i < a->n; i++)
+        if (!room_find(a->room, a->uid, a->ids[i]))
+            missing[n_missing++] = a->ids[i];
+    if (!n_missing) {
         free(missing);
         act(a);
         return;
@@ -501,6 +536,25 @@ void on_act(struct session *s, const struct ticket *t, const void *msg)
     o->op.ids = missing;
     o->op.n_ids = n_missing;
     o->text[0] = (char *)missing; /* freed with it */
-    s->n_acting++;
     room_op_post(o);
+}
+
+/* What a client asks for next is done next, also if the first has to be looked up. */
+void on_act(struct session *s, const struct ticket *t, const void *msg)
+{
+    const struct ocp_jobs_ask *m = msg;
+    struct acting *a = oc_new(1, sizeof *a + m->ids.count * sizeof *a->ids);
+    struct acting *before = s->acting;
+    struct ocp_iter it = {0};
+    a->ticket = *t;
+    a->room = s->server->hooks.room;
+    a->uid = s->uid;
+    oc_buf_init(&a->acks, OCP_MAX_FRAME - 4096);
+    while (a->n < m->ids.count && ocp_next_u64(&m->ids, &it, &a->ids[a->n]))
+        a->n++;
+    s->acting = a;
+    if (before)
+        before->next = a;
+    else
+        begin(a);
 }

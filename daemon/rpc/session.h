@@ -35,7 +35,7 @@ struct session {
     uv_poll_t poll;
     uv_timer_t timer; /* runs while a frame is incomplete, until hello, and once it is refused */
     struct follow *follows; /* its questions that wait for a change, on_job.c's */
-    unsigned n_acting;      /* its actions that wait for the store: later ones wait behind them */
+    struct acting *acting;  /* the last of its requests to act that has not acted yet */
     int timing, events, closing_after_write;
     int stalled; /* frames are in the input, but too many replies are due */
     struct life life;

@@ -36,7 +36,7 @@ static struct sum *sum_of(struct load *l, uint64_t set)
     return s;
 }
 
-static uint64_t bytes_of(struct ocp_str outcome)
+uint64_t store_outcome_bytes(struct ocp_str outcome)
 {
     struct ocp_outcome out;
     size_t n;
@@ -53,7 +53,7 @@ static void add_up(struct load *l, const struct store_job *row)
     t->n_failed += row->state == OCP_ENUM_state_failed;
     t->n_cancelled += row->state == OCP_ENUM_state_cancelled;
     if (row->state == OCP_ENUM_state_done)
-        t->bytes += bytes_of(row->outcome);
+        t->bytes += store_outcome_bytes(row->outcome);
 }
 
 static void load_job(struct load *l, const struct store_job *row)

@@ -136,6 +136,9 @@ struct store_loader {
 };
 int store_load(struct store *s, const struct store_loader *to, struct oc_err *err);
 
+/* The bytes that the packed outcome of a row tells of; 0: of none. Pure. */
+uint64_t store_outcome_bytes(struct ocp_str outcome);
+
 /* Posts one operation; what gathers while the thread commits goes into the next commit. */
 void store_post(struct store *s, struct store_op *op);
 

@@ -337,16 +337,81 @@ def test_retry_of_what_failed_in_an_earlier_life(ocid, store, b):
     ocid.restart()
     store.put_object(f"{b}/o", b"there now")
     acks = ocid.client.retry([job, group, member, 999])
-    assert [a.error and a.error.code for a in acks] == [None, "state", None, "not_found"]
-    for one in (job, member):
+    assert [a.error and a.error.code for a in acks] == [None, None, "state", "not_found"]
+    for one in (job, member, group):
         ocid.done(one)
     assert (ocid.files / "got").read_bytes() == (ocid.files / "member").read_bytes() == b"there now"
     (ack,) = ocid.client.cancel([job])
     assert ack.error is not None and ack.error.code == "state"
     ocid.restart()
-    assert [s.state for s in ocid.client.status([job, member])] == ["done", "done"]
+    assert [s.state for s in ocid.client.status([job, member, group])] == ["done"] * 3
     (ack,) = ocid.client.cancel([job])
     assert ack.error is not None and ack.error.code == "state", "known, and ended"
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_retry_of_a_set_finds_all_its_jobs_again(ocid, store, b, alone):
+    """Those that had left memory had to be tried again one by one."""
+    n, n_bad, other = 1300, 40, f"{b}-other"
+    (group,) = ocid.submit({"kind": "set"})
+    path = ocid.file(b"bytes")
+    put_job = client_library.client.put_job
+    jobs = [put_job(path, f"{b}/{i}", {"set": group}) for i in range(n)]
+    bad = range(0, n, n // n_bad)
+    for i in bad:
+        jobs[i]["bucket"] = other
+    ids = ocid.submit(*jobs[:1000]) + ocid.submit(*jobs[1000:])
+    ocid.client.seal([group])
+    assert ocid.wait(group).n_failed == len(bad)
+    ocid.restart()
+    store.make_bucket(other)
+    if alone:  # one of them first: its set learns of it later
+        ocid.client.retry([ids[bad[1]]])
+        ocid.done(ids[bad[1]])
+    (ack,) = ocid.client.retry([group])
+    assert ack.error is None and ack.state == "waiting"
+    status = ocid.done(group)
+    assert (status.n_total, status.n_done, status.n_failed) == (n, n, 0)
+    assert store.count("PutObject", bucket=other, status=200) == len(bad)
+    (ack,) = ocid.client.retry([group])
+    assert ack.error is not None and ack.error.code == "state"
+    ocid.restart()
+    assert ocid.status(group).state == "done"
+
+
+def test_what_is_asked_behind_the_retry_of_a_set_is_done_behind_it(one, store, b):
+    (group,) = one.submit({"kind": "set"})
+    (member,) = one.submit({"kind": "get", "bucket": b, "object": "o", "set": group,
+                            "dest": str(one.files / "o").encode()})
+    one.client.seal([group])
+    assert one.wait(group).state == "failed"
+    one.restart()
+    store.put_object(f"{b}/o", b"there now")
+    store.on("GetObject", do="hang")
+    with one.wire() as wire:
+        for verb in "retry", "pause", "cancel":
+            wire.request(f"job.{verb}", {"ids": [group]})
+        acks = [wire.reply()[3]["jobs"][0] for _ in range(3)]
+    assert [ack.get("error") for ack in acks] == [None] * 3
+    assert one.wait(group).state == one.wait(member).state == "cancelled"
+
+
+def test_a_set_that_is_tried_again_keeps_its_counts_over_a_crash(ocid, store, b):
+    other = f"{b}-other"
+    (group,) = ocid.submit({"kind": "set"})
+    path = ocid.file(b"bytes")
+    put_job = client_library.client.put_job
+    ocid.submit(*(put_job(path, f"{bucket}/{i}", {"set": group})
+                  for bucket in (b, other) for i in range(20)))
+    ocid.client.seal([group])
+    assert ocid.wait(group).n_failed == 20
+    ocid.restart()
+    store.make_bucket(other)
+    store.on("PutObject", do=503, count=15)
+    ocid.client.retry([group])
+    ocid.crash()
+    status = ocid.done(group)
+    assert (status.n_total, status.n_done, status.n_failed) == (40, 40, 0)
 
 
 def test_actions_of_one_client_are_done_in_the_order_they_were_asked_for(one, store, b):
