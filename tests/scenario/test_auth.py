@@ -7,7 +7,7 @@ import pty
 from pathlib import Path
 
 import pytest
-from harness import MIB, NO_LEAKS, blob, client_library, make_profile, process_tree, rss
+from harness import MIB, NO_LEAKS, SLOW, blob, client_library, make_profile, process_tree, rss
 
 PHRASE = "correct horse; battery #staple"
 
@@ -122,7 +122,8 @@ def test_jobs_that_wait_for_a_key_cost_what_queued_ones_do(locked, b, store):
     jobs = locked.submit(*(put_job(path, f"{b}/{i}", {}) for i in range(n)))
     for job in jobs[-1], jobs[0]:
         locked.wait_for(job, "waiting", "locked")
-    assert rss(locked.pid) - before < n * 1500 + (2 << 20)
+    if SLOW == 1:  # a sanitizer keeps what was freed
+        assert rss(locked.pid) - before < n * 1500 + 2 * MIB
     cancelled, paused = jobs[1], jobs[2]
     locked.client.cancel([cancelled])
     locked.client.pause([paused])
