@@ -15,6 +15,8 @@ _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 profile, worker_store, store = _fixtures.profile, _fixtures.worker_store, _fixtures.store
 b, make_ocid, ocid = _fixtures.b, _fixtures.make_ocid, _fixtures.ocid
+pytest_configure = _fixtures.pytest_configure
+pytest_runtest_makereport = _fixtures.pytest_runtest_makereport
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
