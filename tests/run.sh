@@ -56,7 +56,7 @@ python() {
     [ -n "$there" ] || return 0
     OCID_BUILD=$root/build/ci PYTHONPATH=$root/tests \
         "$venv/bin/python" -m pytest -q -n "${workers:-2}" --dist worksteal --timeout 300 \
-        -p no:cacheprovider -ra $there
+        -p no:cacheprovider -p no:asyncio -ra $there
 }
 
 # Oracle's tools have an environment of their own: they are large, and bring much with them.

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORDS = "SPDX-License-Identifier: Apache-2.0"
 
 # Formats without a place for a comment, data that must stay as it is, and the licence itself.
-WITHOUT = {".json", ".pem", ".txt", ".md", ".bin", ".dict", ".sql"}
+WITHOUT = {".json", ".ipynb", ".pem", ".txt", ".md", ".bin", ".dict", ".sql"}
 NAMES = {"LICENSE", "py.typed", ".gitignore", ".gitattributes"}
 FOLDERS = ("build", "tests/vectors/", "tests/fuzz/corpus")
 SKIPPED = {".git", "__pycache__", ".pytest_cache"}

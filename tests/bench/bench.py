@@ -16,6 +16,7 @@ import sys
 
 import counts  # noqa: F401, their benchmarks enter BENCHES
 import footprint  # noqa: F401
+import packages  # noqa: F401
 import submits  # noqa: F401
 import transfers  # noqa: F401
 from kit import BENCHES, note
@@ -23,7 +24,7 @@ from service import Service
 
 SPEED = ("put_4k_tls", "put_4k", "put_4k_floor", "put_big_tls", "put_big", "get_big_tls", "get_big",
          "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate", "status_busy",
-         "memory", "ctl", "scale")
+         "memory", "ctl", "scale", "python")
 
 
 def main():

@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 
 import pytest
@@ -15,7 +16,10 @@ _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 profile, worker_store, store = _fixtures.profile, _fixtures.worker_store, _fixtures.store
 b, make_ocid, ocid = _fixtures.b, _fixtures.make_ocid, _fixtures.ocid
+pytest_configure = _fixtures.pytest_configure
+pytest_runtest_makereport = _fixtures.pytest_runtest_makereport
 
+ROOT = os.path.dirname(os.path.dirname(SCENARIO))
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -23,3 +27,15 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if str(item.path).startswith(HERE):
             item.add_marker(pytest.mark.timeout(240 * float(os.environ.get("OCID_SLOW", "1"))))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The package as pip installs it, with its entry points; where that is, in OCID_INSTALLED, too."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps",
+                    "--no-build-isolation", "--no-index", "--disable-pip-version-check",
+                    "--root-user-action=ignore", "--target", folder, f"{ROOT}/client/python"],
+                   check=True, timeout=120 * float(os.environ.get("OCID_SLOW", "1")))
+    os.environ["OCID_INSTALLED"] = str(folder)
+    return str(folder)

@@ -5,14 +5,14 @@ import asyncio
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import nbformat
 import pytest
 from harness import ROOT, process_tree
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+pytestmark = pytest.mark.usefixtures("installed")
 
 JOBS = 1000
 KERNEL_S = 120 * float(os.environ.get("OCID_SLOW", "1"))
@@ -43,17 +43,6 @@ def kernel(ocid, *cells):
     """A notebook with a kernel of its own that has no daemon but the test's."""
     return NotebookClient(notebook(*cells), timeout=KERNEL_S, kernel_name="python3",
                           resources={"metadata": {"path": str(ocid.files)}})
-
-
-@pytest.fixture(scope="session", autouse=True)
-def installed(tmp_path_factory):
-    """The package as pip installs it: with its entry points."""
-    folder = tmp_path_factory.mktemp("installed")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps",
-                    "--no-build-isolation", "--no-index", "--disable-pip-version-check",
-                    "--root-user-action=ignore", "--target", folder, ROOT / "client/python"],
-                   check=True, timeout=KERNEL_S)
-    os.environ["OCID_INSTALLED"] = str(folder)
 
 
 def environment(ocid):

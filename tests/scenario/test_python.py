@@ -142,6 +142,34 @@ def test_names_are_told_apart_before_anything_is_queued(ocid, store, b):
     assert store.names(b) == ["p/a/x", "p/c/x"]
 
 
+def test_many_buffers_are_one_set(ocid, store, b, tmp_path):
+    """More than a message can carry, of every kind."""
+    named, wanted = {}, {}
+    for i in range(10):
+        (tmp_path / f"{i}").mkdir()
+        for name, data, plain in buffers(tmp_path / f"{i}"):
+            named[f"{name} {i}"], wanted[f"p/{name} {i}"] = data, plain
+    jobs = ocid.client.put_many(named, f"oci://{b}/p/", label="many", content_type="x/y")
+    assert len(jobs) == len(named) > 64
+    assert jobs.wait(WAIT_S).n_done == len(named)
+    assert store.names(b) == sorted(wanted)
+    for name, data in wanted.items():
+        assert store.object_bytes(f"{b}/{name}") == data
+    assert ocid.client.head(f"{b}/p/bytes 0")["content-type"] == "x/y"
+
+
+def test_of_many_buffers_a_wrong_one_stops_all(ocid, store, b):
+    for wrong, error in (({"a": b"1", "b": 7}, TypeError), ({"a": b"1", "": b"2"}, ValueError)):
+        with pytest.raises(error):
+            ocid.client.put_many(wrong, b)
+    with pytest.raises(client_library.TooLarge, match="'?Client.max_buffer"):
+        ocid.another(max_buffer=10).put_many({"a": b"1", "b": bytes(11)}, b)
+    with pytest.raises(ValueError, match="base"):
+        ocid.client.put_many({"a": b"1"}, b, base="/")
+    assert {job.last.state for job in ocid.client.jobs()} <= {"cancelled"}
+    assert store.names(b) == []
+
+
 def test_a_set_can_be_awaited_and_holds_back_what_comes_after(ocid, store, b):
     store.on(**PUT_HANGS)
     jobs = ocid.client.put_many([ocid.file(b"1", "slow")], f"{b}/")

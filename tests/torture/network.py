@@ -6,20 +6,18 @@ to the store by an address that nobody else uses, and nft does to that what a ne
 """
 
 import contextlib
-import ctypes
 import os
 import shutil
 import subprocess
 import threading
 import time
 
-from harness import Store, until
+from harness import Store, own_network, until
 
 from .ledger import Violation
 from .world import silence
 
 FAR = "127.0.0.5"
-CLONE_NEWNET = 0x40000000
 FAULTS = {  # rules of the chain, or commands
     "reset": ["tcp dport {port} reject with tcp reset"],
     "reset some": ["tcp dport {port} numgen random mod 100 < 10 reject with tcp reset"],
@@ -63,12 +61,7 @@ class Network:
     @contextlib.contextmanager
     def place(self, folder):
         """Where the world is to be; its store is self.store meanwhile."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
-        try:
-            run("ip", "link", "set", "lo", "up")
+        with own_network():
             run("nft", "add table inet t; add chain inet t out { type filter hook output priority 0; }")
             self.store = FarStore(buckets=[], profile=self.profile)
             try:
@@ -77,10 +70,7 @@ class Network:
                 yield folder / "w"
             finally:
                 self.store.close()
-        finally:
-            self.store = None
-            libc.setns(home, CLONE_NEWNET)
-            os.close(home)
+                self.store = None
 
     def life(self, world, number, n_points, tick):
         world.up()

@@ -41,7 +41,7 @@ start)
     mkdir -p "$run/blob" "$run/body" "$run/t"
     [ -s "$run/server.crt" ] || certificates
     [ -z "${NEUTRAL_PUB:-}" ] || cp "$NEUTRAL_PUB" "$run/signer.pub"
-    for s in 64 4096 "${NEUTRAL_BIG:-1073741824}"; do filler "$s"; done
+    for s in 64 4096 65536 "${NEUTRAL_BIG:-1073741824}"; do filler "$s"; done
     modules=$(nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
     chmod -R a+rX "$run"
     chmod 777 "$run/blob" "$run/body" "$run/t"

@@ -194,7 +194,7 @@ function M.headers()
   if q then h["opc-client-request-id"] = q end
   h["opc-request-id"] = uid()
   if (v.o_etag or "") == "" then return end
-  h["ETag"] = v.o_etag
+  h["ETag"], h["version-id"], h["storage-tier"] = v.o_etag, v.o_etag, "Standard"
   if v.o_crc ~= "" then h["opc-content-crc32c"] = v.o_crc end
   if v.o_md5 ~= "" then
     h[v.request_method == "PUT" and "opc-content-md5" or "Content-MD5"] = v.o_md5

@@ -12,11 +12,11 @@ import os
 import struct
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Callable, List, Protocol, TypeVar
 
 from . import _tables, errors
-from ._jobs import Buffer, JobLike, ids_of, job_options, messages, place, put_many_jobs
+from ._jobs import Buffer, JobLike, ids_of, job_options, messages, place, put_buffers_jobs, put_many_jobs
 from ._model import Ack, Row, Status, ack_from, row_from, status_from
 from ._wire import unpack
 
@@ -25,6 +25,7 @@ T = TypeVar("T")
 _POLL_MS = 60_000
 BACK_S = 30.0  # how long is looked for a daemon that is being restarted
 _PIPE_BYTES = 256 * 1024
+_HELD_BYTES = 64 << 20  # in memory, for one message of buffers
 _SPOOL_S = 1 / (8 << 20)  # of a byte that the daemon copies and syncs before it answers
 _ASK_TRIES = 5
 _AT_ONCE = 16  # pipes
@@ -113,19 +114,43 @@ class Core:
     async def put_bytes(self, data: Any, to: str, options: Mapping[str, Any]) -> int:
         if not isinstance(to, str):
             raise TypeError("put_bytes(to, data): the place comes first")
-        job = {"kind": "put", **place(to), **job_options(options), "fd": 0, "spool": True}
-        with Buffer(data, self.link.max_buffer) as passed:
-            return await self.one({**job, "size": passed.size}, [passed.fd], passed.size)
+        return (await self.put_buffers([({**place(to), **job_options(options)}, data)]))[0]
+
+    async def put_buffers(self, puts: Iterable[tuple[Mapping[str, Any], Any]]) -> List[int]:
+        """Raw jobs without their kind, each with its bytes; as many in a message as it carries."""
+        ids: List[int] = []
+        jobs: List[Mapping[str, Any]] = []
+        with ExitStack() as held:
+            fds: List[int] = []
+            size = 0
+            for job, data in puts:
+                passed = held.enter_context(Buffer(data, self.link.max_buffer))
+                jobs.append({"kind": "put", **job, "fd": len(fds), "spool": True,
+                             "size": passed.size})
+                fds.append(passed.fd)
+                size += passed.size
+                if len(fds) == _tables.MAX_FDS or size >= _HELD_BYTES:
+                    ids += await self.submit(jobs, fds, size)
+                    held.close()
+                    jobs, fds, size = [], [], 0
+            ids += await self.submit(jobs, fds, size)
+        return ids
 
     async def put_many(self, sources: Any, to: str, base: Any,
                        options: Mapping[str, Any]) -> tuple[int, List[int]]:
         """A sealed set and its members."""
-        members = {name: value for name, value in options.items() if name not in ("after", "label")}
-        n, jobs = put_many_jobs(sources, to, base, {**members, "after": options.get("after")})
+        members = {name: value for name, value in options.items() if name != "label"}
+        if isinstance(sources, Mapping):
+            puts = list(put_buffers_jobs(sources, to, base, members))
+        else:
+            jobs = put_many_jobs(sources, to, base, members)
         ident = await self.one({"kind": "set", **job_options({
             name: options.get(name) for name in ("label", "priority", "profile")})})
         try:
-            ids = await self.submit({**job, "set": ident} for job in jobs)
+            if isinstance(sources, Mapping):
+                ids = await self.put_buffers(({**job, "set": ident}, data) for job, data in puts)
+            else:
+                ids = await self.submit({**job, "set": ident} for job in jobs)
         except BaseException:
             with suppress(errors.OcidError):
                 await self.act("job.cancel", [ident])

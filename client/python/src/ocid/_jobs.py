@@ -42,8 +42,8 @@ def put_job(source: Path, to: str, options: Mapping[str, Any]) -> dict[str, Any]
 
 
 def put_many_jobs(sources: Iterable[Path], to: str, base: Path | None,
-                  options: Mapping[str, Any]) -> tuple[int, Iterator[dict[str, Any]]]:
-    """How many, and the jobs. All sources are looked at before the first job is made, so that a
+                  options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The jobs. All sources are looked at before the first job is made, so that a
     wrong one is known while nothing has been queued."""
     where = place(to, prefix=True)
     prefix = where.get("object", "")
@@ -56,10 +56,21 @@ def put_many_jobs(sources: Iterable[Path], to: str, base: Path | None,
                                  f"base=, which names are relative to")
         put_job(path, "b/o", options)
 
-    def jobs() -> Iterator[dict[str, Any]]:
-        for name, path in names.items():
-            yield {**put_job(path, "b/o", options), **where, "object": name}
-    return len(names), jobs()
+    return ({**put_job(path, "b/o", options), **where, "object": name}
+            for name, path in names.items())
+
+
+def put_buffers_jobs(sources: Mapping[str, Any], to: str, base: Path | None,
+                     options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
+    """For each name below the prefix the job, without its kind, and the bytes."""
+    if base is not None:
+        raise errors.Invalid("'base' is for files: buffers are named by their keys")
+    where, more = place(to, prefix=True), job_options(options)
+    prefix = where.get("object", "")
+    for name, data in sources.items():
+        if not isinstance(name, str) or not prefix + name:
+            raise errors.Invalid(f"{name!r} is no name of an object")
+        yield {**more, **where, "object": prefix + name}, data
 
 
 def _name_below(path: str, base: Path | None) -> str:

@@ -151,8 +151,8 @@ class Client:
     async def put(self, source: Path, to: str, **options: Unpack[PutOptions]) -> Job:
         return Job(self, await self._core.one(put_job(source, to, options)))
 
-    async def put_many(self, sources: Iterable[Path], to: str, *, base: Path | None = None,
-                       **options: Unpack[PutOptions]) -> JobSet:
+    async def put_many(self, sources: Iterable[Path] | Mapping[str, Any], to: str, *,
+                       base: Path | None = None, **options: Unpack[PutOptions]) -> JobSet:
         ident, members = await self._core.put_many(sources, to, base, options)
         return JobSet(self, ident, members=members)
 

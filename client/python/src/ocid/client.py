@@ -214,10 +214,11 @@ class Client:
         (the daemon notices when it was changed, and fails the job)."""
         return Job(self, run(self._core.one(put_job(source, to, options))))
 
-    def put_many(self, sources: Iterable[Path], to: str, *, base: Path | None = None,
-                 **options: Unpack[PutOptions]) -> JobSet:
-        """Queues the upload of many files below a prefix, as one set. An object is named after its
-        file, or, with base, by its path below that directory."""
+    def put_many(self, sources: Iterable[Path] | Mapping[str, Any], to: str, *,
+                 base: Path | None = None, **options: Unpack[PutOptions]) -> JobSet:
+        """Queues many uploads below a prefix, as one set: of files, each object named after its own
+        or, with base, by its path below that directory; or of what put_bytes() takes, by name:
+        put_many({"a.npy": array, …}, …), which is faster than one by one."""
         ident, members = run(self._core.put_many(sources, to, base, options))
         return JobSet(self, ident, members=members)
 

@@ -219,7 +219,15 @@ class OcidFileSystem(AbstractFileSystem):
                 if on_error != "omit" or not isinstance(one, errors.OcidError)}
 
     def pipe_file(self, path: str, value: Any, mode: str = "overwrite", **kwargs: Any) -> None:
-        self._put(self._strip_protocol(path), value, mode == "create").wait()
+        self.pipe({path: value}, mode=mode)
+
+    def pipe(self, path: Any, value: Any = None, mode: str = "overwrite", **kwargs: Any) -> None:
+        """Several are all queued before the first is waited for."""
+        values = path if isinstance(path, dict) else {path: value}
+        more = job_options({**self._job_options, **given(if_absent=mode == "create")})
+        jobs = run(self.client._core.put_buffers(
+            ({**place(self._strip_protocol(one)), **more}, data) for one, data in values.items()))
+        self.client.wait(jobs)
 
     def _put(self, path: str, value: Any, exclusive: bool, **options: Any) -> Job:
         if exclusive:
