@@ -186,9 +186,9 @@ def test_without_a_terminal_it_says_which_option(home):
 
 
 class Person:
-    """Types at a terminal that `ocictl` has as its own."""
+    """Types at a terminal that `ocictl`, or another program, has as its own."""
 
-    def __init__(self, ocid, *args):
+    def __init__(self, ocid, *args, program=None, env=None):
         self.fd, theirs = pty.openpty()
         self.seen = ""
 
@@ -196,8 +196,8 @@ class Person:
             os.setsid()
             fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(
-            [f"{ocid.bin}/ocictl", *args], env=ocid.env, stdin=theirs, stdout=theirs,
-            stderr=theirs, preexec_fn=own)
+            [*(program or [f"{ocid.bin}/ocictl"]), *args], env=env or ocid.env, stdin=theirs,
+            stdout=theirs, stderr=theirs, preexec_fn=own)
         os.close(theirs)
         os.set_blocking(self.fd, False)
 
@@ -215,6 +215,10 @@ class Person:
         assert prompt in self.seen, self.seen
         self.seen = self.seen.partition(prompt)[2]  # an answer as soon as the prompt is there counts
         os.write(self.fd, text.encode() + b"\n")
+
+    def interrupts(self):
+        """Ctrl-C, for whoever is in the foreground."""
+        os.write(self.fd, b"\x03")
 
     def end(self):
         until(self.read, "the end of ocictl")
