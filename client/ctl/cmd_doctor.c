@@ -79,6 +79,7 @@ const char *doctor_fact(const struct doctor *d, const char *name)
 
 static void refuse_daemon(struct doctor *d, const struct ocid_failure *why)
 {
+    const char *hint = strstr(why->text, "; start it with: "); /* which the mend says already */
     switch (why->code) {
     case OCID_E_NO_DAEMON:
         doctor_mend(d, "ocictl start");
@@ -89,7 +90,8 @@ static void refuse_daemon(struct doctor *d, const struct ocid_failure *why)
     default:
         doctor_mend(d, "ocictl stop && ocictl start");
     }
-    doctor_tell(d, DOCTOR_FAIL, "daemon", "%s", why->text);
+    doctor_tell(d, DOCTOR_FAIL, "daemon", "%.*s",
+                (int)(hint ? (size_t)(hint - why->text) : strlen(why->text)), why->text);
 }
 
 static void check_daemon(struct doctor *d)
@@ -139,8 +141,8 @@ static void check_settings(struct doctor *d)
         return;
     }
     if (!d->settings.status) {
-        doctor_tell(d, DOCTOR_OK, "settings", "'%.*s'", (int)strcspn(d->settings.text, ":"),
-                    d->settings.text);
+        doctor_tell(d, DOCTOR_OK, "settings", d->settings.text[0] == '/' ? "'%.*s'" : "%.*s",
+                    (int)strcspn(d->settings.text, ":"), d->settings.text);
         return;
     }
     refuse_settings(d, d->settings.text);

@@ -117,6 +117,15 @@ def test_a_question_with_a_locked_key_says_so(locked, b):
         locked.client.whoami()
 
 
+def test_no_pass_phrase_opens_no_key(locked):
+    reader, writer = os.pipe()
+    os.close(writer)
+    done = locked.ctl("unlock", "--passphrase-fd", str(reader), pass_fds=(reader,))
+    os.close(reader)
+    assert done.status == 5
+    assert done.err == "ocictl: unlock: no pass phrase was given, and the key has one\n"
+
+
 def test_a_crash_locks_the_key_again(locked, b):
     locked.unlock(PHRASE)
     locked.done(locked.put(b"x", f"{b}/o"))

@@ -324,7 +324,7 @@ FAILS = [
     (der_key, "key", "DER", "openssl pkey -inform DER"),
     (elliptic_key, "key", "not an RSA key", "--key-file"),
     (empty_key, "key", "is empty", "--key-file"),
-    (half_a_key, "key", "not a private key", "--key-file"),
+    (half_a_key, "key", "is damaged", "--key-file"),
     (locked_by_openssl, "key", "requires a passphrase", "ocictl unlock --profile DEFAULT"),
     (wrong_phrase, "key", "line 7", "ocictl unlock"),
     (never_uploaded, "service", "not uploaded", "ocictl setup --overwrite --wait"),
@@ -397,7 +397,8 @@ def test_no_daemon_leaves_the_local_checks(patient):
     wrong_fingerprint(patient)
     lines, status = patient.doctor()
     assert [row[0] for row in only(lines, "fail")] == ["daemon", "fingerprint"] and status == 1
-    assert only(lines, "fail")[0][2] == "ocictl start"
+    assert only(lines, "fail")[0][1:] == (f"no daemon listens at '{patient.ocid.socket}'",
+                                          "ocictl start")
     assert "config" in [row[0] for row in only(lines, "ok")]
 
 

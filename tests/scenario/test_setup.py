@@ -158,10 +158,12 @@ def test_a_key_made_by_openssl_is_taken(home, form):
     (("--user", "me"), "OCID of a user"),
     (("--tenancy", USER), "OCID of a tenancy"),
     (("--region", "eu frankfurt"), "eu-frankfurt-1"),
+    (("--region", "Frankfurt"), "'Frankfurt' is not a region: it looks like eu-frankfurt-1"),
     (("--profile", "a]b"), "name for a profile"),
     (("--key-file", "a=b.pem"), "'='"),
     (("--key-file", "/proc/none/key.pem"), "cannot make the directory '/proc/none'"),
     (("extra",), "'extra' is not key"),
+    (("fingerprint",), "fingerprint of which key?"),
 ])
 def test_bad_values_make_nothing(home, change, words):
     done = setup(home, *GIVEN, "--no-passphrase", *change)
@@ -252,7 +254,8 @@ def test_a_fingerprint_of_either_half(home):
     assert made(home, "fingerprint", home.oci / "oci_api_key_public.pem").out == want + "\n"
     assert made(home, "fingerprint", "~/.oci/oci_api_key.pem", phrase=PHRASE).out == want + "\n"
     locked = setup(home, "fingerprint", home.key)
-    assert locked.status == 5 and "requires a passphrase" in locked.err
+    assert locked.status == 5 and locked.err == (
+        f"ocictl: setup: '{home.key}' has a pass phrase; --passphrase-fd N gives it\n")
     absent = setup(home, "fingerprint", home.oci / "none.pem")
     assert absent.status == 1 and "none.pem" in absent.err
 
