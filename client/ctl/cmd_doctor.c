@@ -245,9 +245,10 @@ static void tell_checked(struct doctor *d, const char *name, const char *level, 
 {
     doctor_mend(d, "%s", mend);
     if (!strcmp(level, "locked")) {
-        d->locked = true; /* whether the daemon has it open shows when it signs */
-        doctor_tell(d, d->ctl->c && !d->ctl->args->quick ? DOCTOR_SKIP : DOCTOR_WARN, name, "%s",
-                    text);
+        bool later = d->ctl->c && !d->ctl->args->quick; /* it shows when the daemon signs */
+        d->locked = true;
+        doctor_tell(d, later ? DOCTOR_SKIP : DOCTOR_WARN, name, "%s%s", text,
+                    later ? "; the daemon is asked below whether it has it" : "");
     } else {
         doctor_tell(d,
                     !strcmp(level, "ok")     ? DOCTOR_OK
@@ -364,7 +365,10 @@ static int check_all(struct doctor *d)
 int cmd_doctor(struct ctl *ctl)
 {
     struct doctor d = {.ctl = ctl};
-    int status = check_all(&d);
+    struct uri uri;
+    int status = ctl->args->bucket ? ctl_uri(ctl, ctl->args->bucket, &uri) : 0;
+    if (!status)
+        status = check_all(&d);
     child_free(&d.settings);
     child_free(&d.checked);
     free(d.config);
