@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness import MIB, NO_LEAKS, blob, client_library, make_profile
+from test_setup import Person
 
 PHRASE = "correct horse; battery #staple"
 
@@ -115,6 +116,30 @@ def test_a_locked_key_waits_until_it_is_unlocked(locked, b, store):
 def test_a_question_with_a_locked_key_says_so(locked, b):
     with pytest.raises(client_library.Locked):
         locked.client.whoami()
+
+
+def test_one_prompt_serves_a_thousand_pushes(locked, b, store):
+    """And to lock in the middle of them loses none."""
+    source = locked.file(b"x")
+    jobs = [locked.put(source, f"{b}/{n}") for n in range(500)]
+    locked.wait_for(jobs[-1], "waiting", "locked")
+    person = Person(locked, "unlock")
+    person.answers("Pass phrase of the default profile", PHRASE)
+    assert person.end() == 0 and "Pass phrase" not in person.seen, "asked once"
+    for job in jobs:
+        locked.done(job)
+    store.on("PutObject", bucket=b, nth=100, count=1, do="hang")  # the second half is under way
+    jobs += [locked.put(source, f"{b}/{n}") for n in range(500, 1000)]
+    store.wait_hit("PutObject", 100)
+    locked.client.lock()
+    store.clear()
+    jobs.append(locked.put(source, f"{b}/last"))
+    locked.wait_for(jobs[-1], "waiting", "locked")
+    locked.unlock(PHRASE)
+    for job in jobs:
+        locked.done(job)
+    assert len(store.names(b)) == 1001
+    assert store.count(status=401) == 0
 
 
 def test_no_pass_phrase_opens_no_key(locked):
