@@ -33,7 +33,8 @@ packages_apt() {
             libinih-dev libsystemd-dev libsqlite3-dev libjansson-dev uthash-dev scdoc \
             "$msgpack" $isal_apt ;;
         demo) echo python3 python3-venv openssl ca-certificates ;;
-        test) echo openssh-client python3 python3-venv openssl ca-certificates libcmocka-dev strace ;;
+        test) echo openssh-client python3 python3-venv openssl ca-certificates libcmocka-dev strace \
+            gdb ;;
         bench) echo python3 openssl curl nginx libnginx-mod-http-lua lua-cjson libisal2 strace \
             valgrind ;;
         ci) echo clang libclang-rt-dev clang-format systemd dbus libpam-systemd \
@@ -49,7 +50,8 @@ packages_dnf() {
             inih-devel systemd-devel sqlite-devel jansson-devel uthash-devel msgpack-c-devel scdoc \
             $isal_dnf ;;
         demo) echo python3 openssl ca-certificates ;;
-        test) echo openssh-clients python3 openssl ca-certificates libcmocka-devel strace ;;
+        test) echo openssh-clients python3 openssl ca-certificates libcmocka-devel strace \
+            gdb ;;
         bench) echo python3 openssl curl nginx isa-l strace valgrind ;;
         ci) echo clang compiler-rt clang-tools-extra systemd dbus-daemon iproute nftables ;;
         esac

@@ -79,6 +79,7 @@ const char *doctor_fact(const struct doctor *d, const char *name)
 
 static void refuse_daemon(struct doctor *d, const struct ocid_failure *why)
 {
+    const char *hint = strstr(why->text, "; start it with: "); /* which the mend says already */
     switch (why->code) {
     case OCID_E_NO_DAEMON:
         doctor_mend(d, "ocictl start");
@@ -89,7 +90,8 @@ static void refuse_daemon(struct doctor *d, const struct ocid_failure *why)
     default:
         doctor_mend(d, "ocictl stop && ocictl start");
     }
-    doctor_tell(d, DOCTOR_FAIL, "daemon", "%s", why->text);
+    doctor_tell(d, DOCTOR_FAIL, "daemon", "%.*s",
+                (int)(hint ? (size_t)(hint - why->text) : strlen(why->text)), why->text);
 }
 
 static void check_daemon(struct doctor *d)
@@ -139,8 +141,8 @@ static void check_settings(struct doctor *d)
         return;
     }
     if (!d->settings.status) {
-        doctor_tell(d, DOCTOR_OK, "settings", "'%.*s'", (int)strcspn(d->settings.text, ":"),
-                    d->settings.text);
+        doctor_tell(d, DOCTOR_OK, "settings", d->settings.text[0] == '/' ? "'%.*s'" : "%.*s",
+                    (int)strcspn(d->settings.text, ":"), d->settings.text);
         return;
     }
     refuse_settings(d, d->settings.text);
@@ -243,9 +245,10 @@ static void tell_checked(struct doctor *d, const char *name, const char *level, 
 {
     doctor_mend(d, "%s", mend);
     if (!strcmp(level, "locked")) {
-        d->locked = true; /* whether the daemon has it open shows when it signs */
-        doctor_tell(d, d->ctl->c && !d->ctl->args->quick ? DOCTOR_SKIP : DOCTOR_WARN, name, "%s",
-                    text);
+        bool later = d->ctl->c && !d->ctl->args->quick; /* it shows when the daemon signs */
+        d->locked = true;
+        doctor_tell(d, later ? DOCTOR_SKIP : DOCTOR_WARN, name, "%s%s", text,
+                    later ? "; the daemon is asked below whether it has it" : "");
     } else {
         doctor_tell(d,
                     !strcmp(level, "ok")     ? DOCTOR_OK
@@ -362,7 +365,10 @@ static int check_all(struct doctor *d)
 int cmd_doctor(struct ctl *ctl)
 {
     struct doctor d = {.ctl = ctl};
-    int status = check_all(&d);
+    struct uri uri;
+    int status = ctl->args->bucket ? ctl_uri(ctl, ctl->args->bucket, &uri) : 0;
+    if (!status)
+        status = check_all(&d);
     child_free(&d.settings);
     child_free(&d.checked);
     free(d.config);

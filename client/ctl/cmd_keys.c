@@ -52,6 +52,10 @@ static int unlock(struct ctl *ctl, int fd)
     }
     int rc = ocid_unlock(ctl->c, a->profile, fd, a->ttl_ms, CTL_REPLY_MS, &profiles, &n);
     close(fd);
+    if (rc == OCID_E_LOCKED) { /* it is, and nothing came to open it */
+        ctl_say("unlock: no pass phrase was given, and the key has one");
+        return ocid_error_exit(rc);
+    }
     return rc ? ctl_fail(ctl, "unlock") : print_profiles(ctl, profiles, n);
 }
 

@@ -203,8 +203,8 @@ static int print_made(const struct ctl *ctl, const struct child *r)
     render_pair("fingerprint", child_value(r, "fingerprint"));
     printf("\nIn the console (https://cloud.oracle.com), once: Profile, My profile, API keys,\n"
            "Add API key, Paste a public key; then paste these lines:\n\n%s\n"
-           "It shows a fingerprint, which must be the one above.\n",
-           pem);
+           "It shows a fingerprint, which must be the one above.%s\n",
+           pem, config && ctl->args->wait != 1 ? " Then see what is left: ocictl doctor" : "");
     return 0;
 }
 
@@ -403,6 +403,9 @@ static int dispatch(struct setup *s)
         return make(s, false);
     if (!strcmp(word, "permissions") && a->n_words == 1)
         return permissions(s);
+    if (!strcmp(word, "fingerprint") && a->n_words == 1)
+        return ctl_usage(s->ctl,
+                         "setup: fingerprint of which key? Name its file, private or public");
     return ctl_usage(s->ctl, "setup: '%s' is not key, fingerprint KEY or permissions",
                      a->words[a->n_words - 1]);
 }

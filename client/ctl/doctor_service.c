@@ -134,7 +134,8 @@ static void refuse(struct doctor *d, const char *name, const struct answer *a)
     switch (a->code) {
     case OCID_E_LOCKED:
         doctor_mend(d, "ocictl unlock --profile %s", d->profile);
-        break;
+        doctor_tell(d, DOCTOR_FAIL, "key", "it is locked in the daemon, too");
+        return;
     case OCID_E_NETWORK:
     case OCID_E_UNAVAILABLE:
     case OCID_E_TIMED_OUT:
@@ -160,7 +161,7 @@ static void refuse(struct doctor *d, const char *name, const struct answer *a)
 static void refuse_call(struct doctor *d, const struct answer *a)
 {
     if (a->http_status != 401) {
-        refuse(d, a->code == OCID_E_LOCKED ? "key" : "service", a);
+        refuse(d, "service", a);
         return;
     }
     doctor_mend(d, "ocictl setup --overwrite --wait --profile %s --key-file %s", d->profile,

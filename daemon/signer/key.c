@@ -76,14 +76,17 @@ static int decode(const char *pem, size_t n, struct pass *pass, EVP_PKEY **ret, 
         *ret = pkey;
     else if (pass->asked && !pass->s)
         rc = oc_fail(err, OCID_E_LOCKED, 0,
-                     "The provided key requires a passphrase; open it by 'ocictl unlock'.");
+                     "The provided key requires a passphrase; 'ocictl unlock' asks for it.");
     else if (is_public(pem, n))
         rc = oc_fail(err, OCID_E_KEY, 0,
                      "Authentication requires a private key, but a public key was provided.");
     else
-        rc = oc_fail(err, OCID_E_KEY, 0,
-                     "The provided key is not a private key, or the provided passphrase is "
-                     "incorrect.");
+        rc = oc_fail(err, OCID_E_KEY, 0, "%s",
+                     !memmem(pem, n, "PRIVATE KEY-----", 16)
+                         ? "The provided key is not a private key: it has no line '-----BEGIN ... "
+                           "PRIVATE KEY-----'."
+                     : pass->asked ? "The provided passphrase is incorrect."
+                                   : "The provided private key is damaged: it cannot be decoded.");
     ERR_clear_error();
     return rc;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "proto/err.h"
+#include "signer/token.h"
 #include "vault/wire.h"
 
 struct cred;
@@ -64,6 +65,13 @@ struct mode {
 
 /* Of that name, n bytes; NULL: there is none. */
 const struct mode *mode_find(const char *name, size_t n);
+
+/* Asks the Auth service of the profile's region: MODE_ASK. body stays the caller's. */
+int mode_ask_auth(const struct cred *fresh, enum wire_fetch kind, const char *target,
+                  const char *body, struct mode_ask *ret);
+
+/* The token in an answer of the Auth service. 0, or OCID_E_UNAVAILABLE: there is none. */
+int mode_answer_token(const struct mode_answer *a, struct token *ret, struct oc_err *err);
 
 extern const struct mode mode_api_key, mode_session, mode_instance_principal,
     mode_resource_principal;

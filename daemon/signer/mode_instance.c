@@ -184,12 +184,9 @@ static int make_body(struct state *s, struct oc_err *err)
 static int take_token(struct state *s, struct cred *fresh, const struct mode_answer *a,
                       struct oc_err *err)
 {
-    char text[TOKEN_MAX + 1];
     struct token token;
-    if (!json_text(a->text, a->n, "token", text, sizeof text) ||
-        token_parse(text, strlen(text), &token, err))
-        return oc_fail(err, OCID_E_LOGIN, 0, "the Auth service has answered without a token");
-    explicit_bzero(text, sizeof text);
+    if (mode_answer_token(a, &token, err))
+        return err->code;
     creds_take_key(fresh, s->session);
     s->session = NULL;
     creds_take_token(fresh, &token);
@@ -223,11 +220,7 @@ static int ask(struct state *s, enum at next, const char *document, struct mode_
 static int ask_token(struct state *s, const struct cred *fresh, struct mode_ask *ret)
 {
     s->at = AT_TOKEN;
-    *ret = (struct mode_ask){.kind = WIRE_FETCH_FEDERATE,
-                             .target = "/v1/x509",
-                             .region = fresh->hosts.region,
-                             .body = s->body};
-    return MODE_ASK;
+    return mode_ask_auth(fresh, WIRE_FETCH_FEDERATE, "/v1/x509", s->body, ret);
 }
 
 static int step(void *state, struct cred *fresh, const struct mode_answer *a, struct mode_ask *ret,

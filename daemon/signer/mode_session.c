@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "signer/creds_read.h"
-#include "signer/json.h"
 #include "signer/mode.h"
 #include "signer/secret.h"
 
@@ -57,7 +56,6 @@ struct state {
     int asked;
     char *body; /* from secret_new() */
 };
-
 static void end(void *state)
 {
     struct state *s = state;
@@ -117,15 +115,12 @@ static int write_token(const char *path, const char *text)
 
 static int take_answer(struct cred *fresh, const struct mode_answer *a, struct oc_err *err)
 {
-    char text[TOKEN_MAX + 1];
     struct token token;
     if (take_file(fresh))
         return MODE_DONE;
-    if (!json_text(a->text, a->n, "token", text, sizeof text) ||
-        token_parse(text, strlen(text), &token, err))
-        return oc_fail(err, OCID_E_UNAVAILABLE, 0, "the Auth service has answered without a token");
-    int rc = write_token(fresh->token_file, text);
-    explicit_bzero(text, sizeof text);
+    if (mode_answer_token(a, &token, err))
+        return err->code;
+    int rc = write_token(fresh->token_file, token.text);
     creds_take_token(fresh, &token);
     if (rc) /* it is good all the same, for as long as this process lives */
         fprintf(stderr, "ocid-signer: cannot write the new token of profile '%s' to '%s': %s\n",
@@ -138,11 +133,7 @@ static int ask(struct state *s, const struct cred *fresh, struct mode_ask *ret)
     s->asked = 1;
     s->body = secret_new(BODY_MAX);
     snprintf(s->body, BODY_MAX, "{\"currentToken\": \"%s\"}", fresh->token.text);
-    *ret = (struct mode_ask){.kind = WIRE_FETCH_AUTH,
-                             .target = "/v1/authentication/refresh",
-                             .region = fresh->hosts.region,
-                             .body = s->body};
-    return MODE_ASK;
+    return mode_ask_auth(fresh, WIRE_FETCH_AUTH, "/v1/authentication/refresh", s->body, ret);
 }
 
 static int step(void *state, struct cred *fresh, const struct mode_answer *a, struct mode_ask *ret,

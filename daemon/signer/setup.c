@@ -55,11 +55,20 @@ static int check_ocid(const char *what, const char *kind, const char *value, str
     return 0;
 }
 
+/* One that is known, a domain, or of the form of those that are still to come. */
+static int is_region(const char *s)
+{
+    struct rules_hosts h = {.region = ""};
+    rules_region(&h, s);
+    size_t n = strlen(s);
+    return all_of(s, ".-") && (h.known || (strchr(s, '-') && isdigit((unsigned char)s[n - 1])));
+}
+
 static int check(const struct setup_options *o, struct oc_err *err)
 {
     if (!all_of(o->profile, "._-@"))
         return invalid(err, "a name for a profile", o->profile, "letters, digits and . _ - @");
-    if (!all_of(o->region, ".-"))
+    if (!is_region(o->region))
         return invalid(err, "a region", o->region, "it looks like eu-frankfurt-1");
     if (o->key_file && strpbrk(o->key_file, "\n\r="))
         return invalid(err, "a path for a key", o->key_file,

@@ -124,10 +124,12 @@ static int on_fingerprint(const struct setup_options *o)
         key_unref(key);
     }
     secret_free(pem);
-    if (rc) {
+    if (rc == OCID_E_LOCKED)
+        oc_fail(&err, rc, 0, "'%s' has a pass phrase; --passphrase-fd N gives it", path);
+    else if (rc)
         oc_wrap(&err, "'%s'", path);
+    if (rc)
         return say_failed(&err);
-    }
     say("fingerprint", print);
     say_number("bits", bits);
     return 0;

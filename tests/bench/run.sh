@@ -21,8 +21,8 @@
 # Knobs, by the environment:
 #   OCID_BIN       directory of ocid and ocictl; else the newest build*/**/bin of this tree
 #   BENCH_ROUNDS   rounds of each comparison (5)
-#   BENCH_PAIRS    pairs of runs in put_4k_floor (25)
-#   BENCH_COUNT    small objects a round (5000)
+#   BENCH_PAIRS    pairs of runs in put_4k_floor and hop (25)
+#   BENCH_COUNT    small objects, or signatures, a round (5000)
 #   BENCH_SCALE    jobs that wait in scale (1000000)
 #   BENCH_BIG      bytes of the large object (2147483648)
 #   BENCH_TMP      where data and objects lie; memory is best (/dev/shm)

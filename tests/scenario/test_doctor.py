@@ -324,8 +324,8 @@ FAILS = [
     (der_key, "key", "DER", "openssl pkey -inform DER"),
     (elliptic_key, "key", "not an RSA key", "--key-file"),
     (empty_key, "key", "is empty", "--key-file"),
-    (half_a_key, "key", "not a private key", "--key-file"),
-    (locked_by_openssl, "key", "requires a passphrase", "ocictl unlock --profile DEFAULT"),
+    (half_a_key, "key", "is damaged", "--key-file"),
+    (locked_by_openssl, "key", "locked in the daemon", "ocictl unlock --profile DEFAULT"),
     (wrong_phrase, "key", "line 7", "ocictl unlock"),
     (never_uploaded, "service", "not uploaded", "ocictl setup --overwrite --wait"),
     (clock_behind, "clock", "600 s behind", "timedatectl"),
@@ -397,7 +397,8 @@ def test_no_daemon_leaves_the_local_checks(patient):
     wrong_fingerprint(patient)
     lines, status = patient.doctor()
     assert [row[0] for row in only(lines, "fail")] == ["daemon", "fingerprint"] and status == 1
-    assert only(lines, "fail")[0][2] == "ocictl start"
+    assert only(lines, "fail")[0][1:] == (f"no daemon listens at '{patient.ocid.socket}'",
+                                          "ocictl start")
     assert "config" in [row[0] for row in only(lines, "ok")]
 
 
@@ -475,6 +476,9 @@ def test_a_locked_key_is_well_once_it_is_open(patient):
     patient.ocid.start()
     ((name, text, mend),) = only(patient.doctor("--quick")[0], "warn")
     assert name == "key" and "pass phrase" in text and mend == "ocictl unlock --profile DEFAULT"
+    lines, status = patient.doctor()
+    assert status == 1 and only(lines, "fail") == [
+        ("key", "it is locked in the daemon, too", "ocictl unlock --profile DEFAULT")]
     patient.ocid.unlock(PHRASE)
     lines, status = patient.doctor()
     assert status == 0 and "open in the daemon" in dict(
@@ -557,3 +561,8 @@ def test_ctrl_c_ends_it(patient):
 
 def test_a_word_too_many(patient):
     assert patient.ocid.ctl("doctor", "now").status == 2
+
+
+def test_a_bucket_that_is_none_is_told_first(patient):
+    done = patient.ocid.ctl("doctor", "--bucket", "b")
+    assert done.status == 2 and done.out == "" and "oci://bucket" in done.err

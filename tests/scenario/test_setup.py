@@ -158,10 +158,12 @@ def test_a_key_made_by_openssl_is_taken(home, form):
     (("--user", "me"), "OCID of a user"),
     (("--tenancy", USER), "OCID of a tenancy"),
     (("--region", "eu frankfurt"), "eu-frankfurt-1"),
+    (("--region", "Frankfurt"), "'Frankfurt' is not a region: it looks like eu-frankfurt-1"),
     (("--profile", "a]b"), "name for a profile"),
     (("--key-file", "a=b.pem"), "'='"),
     (("--key-file", "/proc/none/key.pem"), "cannot make the directory '/proc/none'"),
     (("extra",), "'extra' is not key"),
+    (("fingerprint",), "fingerprint of which key?"),
 ])
 def test_bad_values_make_nothing(home, change, words):
     done = setup(home, *GIVEN, "--no-passphrase", *change)
@@ -186,9 +188,9 @@ def test_without_a_terminal_it_says_which_option(home):
 
 
 class Person:
-    """Types at a terminal that `ocictl` has as its own."""
+    """Types at a terminal that `ocictl`, or another program, has as its own."""
 
-    def __init__(self, ocid, *args):
+    def __init__(self, ocid, *args, program=None, env=None):
         self.fd, theirs = pty.openpty()
         self.seen = ""
 
@@ -196,8 +198,8 @@ class Person:
             os.setsid()
             fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(
-            [f"{ocid.bin}/ocictl", *args], env=ocid.env, stdin=theirs, stdout=theirs,
-            stderr=theirs, preexec_fn=own)
+            [*(program or [f"{ocid.bin}/ocictl"]), *args], env=env or ocid.env, stdin=theirs,
+            stdout=theirs, stderr=theirs, preexec_fn=own)
         os.close(theirs)
         os.set_blocking(self.fd, False)
 
@@ -215,6 +217,10 @@ class Person:
         assert prompt in self.seen, self.seen
         self.seen = self.seen.partition(prompt)[2]  # an answer as soon as the prompt is there counts
         os.write(self.fd, text.encode() + b"\n")
+
+    def interrupts(self):
+        """Ctrl-C, for whoever is in the foreground."""
+        os.write(self.fd, b"\x03")
 
     def end(self):
         until(self.read, "the end of ocictl")
@@ -248,7 +254,8 @@ def test_a_fingerprint_of_either_half(home):
     assert made(home, "fingerprint", home.oci / "oci_api_key_public.pem").out == want + "\n"
     assert made(home, "fingerprint", "~/.oci/oci_api_key.pem", phrase=PHRASE).out == want + "\n"
     locked = setup(home, "fingerprint", home.key)
-    assert locked.status == 5 and "requires a passphrase" in locked.err
+    assert locked.status == 5 and locked.err == (
+        f"ocictl: setup: '{home.key}' has a pass phrase; --passphrase-fd N gives it\n")
     absent = setup(home, "fingerprint", home.oci / "none.pem")
     assert absent.status == 1 and "none.pem" in absent.err
 

@@ -11,9 +11,11 @@
 #include "signer/key.h"
 #include "signer/secret.h"
 
-#define NEEDS_PASS "The provided key requires a passphrase; open it by 'ocictl unlock'."
+#define NEEDS_PASS "The provided key requires a passphrase; 'ocictl unlock' asks for it."
 #define IS_PUBLIC  "Authentication requires a private key, but a public key was provided."
-#define IS_NONE    "The provided key is not a private key, or the provided passphrase is incorrect."
+#define WRONG_PASS "The provided passphrase is incorrect."
+#define IS_NONE                                                                                    \
+    "The provided key is not a private key: it has no line '-----BEGIN ... PRIVATE KEY-----'."
 
 static int load_file(const char *name, const char *pass, struct key **ret, struct oc_err *err)
 {
@@ -52,10 +54,10 @@ static void test_forms(void **state)
         {"test-key.trad-des3.pem", NULL, OCID_E_LOCKED, NEEDS_PASS},
         {"test-key.pkcs8-enc.pem", NULL, OCID_E_LOCKED, NEEDS_PASS},
         {"test-key.pkcs8-enc.oci-label.pem", NULL, OCID_E_LOCKED, NEEDS_PASS},
-        {"test-key.trad-aes128.pem", "wrong", OCID_E_KEY, IS_NONE},
-        {"test-key.trad-des3.pem", "wrong", OCID_E_KEY, IS_NONE},
-        {"test-key.pkcs8-enc.pem", "wrong", OCID_E_KEY, IS_NONE},
-        {"test-key.pkcs8-enc.pem", "correct horse", OCID_E_KEY, IS_NONE},
+        {"test-key.trad-aes128.pem", "wrong", OCID_E_KEY, WRONG_PASS},
+        {"test-key.trad-des3.pem", "wrong", OCID_E_KEY, WRONG_PASS},
+        {"test-key.pkcs8-enc.pem", "wrong", OCID_E_KEY, WRONG_PASS},
+        {"test-key.pkcs8-enc.pem", "correct horse", OCID_E_KEY, WRONG_PASS},
         {"test-key.pub.pem", NULL, OCID_E_KEY, IS_PUBLIC},
         {"test-key.pub.pem", "x", OCID_E_KEY, IS_PUBLIC},
         {"leaf-cert.pem", NULL, OCID_E_KEY, IS_NONE},
@@ -86,6 +88,7 @@ static void test_garbage(void **state)
     assert_int_equal(key_load("\0\0\0", 3, NULL, 0, &key, &err), OCID_E_KEY);
     for (size_t len = 0; len < n - 30; len += 97)
         assert_int_equal(key_load(pem, len, NULL, 0, &key, &err), OCID_E_KEY);
+    assert_string_equal(err.text, "The provided private key is damaged: it cannot be decoded.");
     for (size_t at = 60; at < n - 60; at += 131) {
         memcpy(cut, pem, n);
         cut[at] = cut[at] == 'A' ? 'B' : 'A'; /* what still decodes must fit together */
