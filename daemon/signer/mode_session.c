@@ -56,6 +56,7 @@ struct state {
     int asked;
     char *body; /* from secret_new() */
 };
+
 static void end(void *state)
 {
     struct state *s = state;
