@@ -234,6 +234,30 @@ def test_awaiting_a_job_lets_the_loop_go_on(ocid, store, b):
     assert ended.state == "done" and job.last == ended
 
 
+def test_how_far_the_bytes_are_is_told(make_ocid, store, b):
+    """They are no change of state, so that a follower who wants them has to say so."""
+    ocid = make_ocid(transfer__connections=1, transfer__part_mib=1).start()
+    for part in (3, 6):
+        store.on("UploadPart", do="hang", part=part)
+    job = ocid.client.job(ocid.put(blob(8 * MIB), f"{b}/o"))
+    held, seen = [3, 6], []
+    for status in job.follow(WAIT_S, every=0.02):
+        seen.append(status.bytes_done)
+        if held and seen[-1] >= (held[0] - 1) * MIB:
+            store.wait_hit("UploadPart", held.pop(0))
+            store.release()
+    assert not held and status.state == "done"
+    store.on("UploadPart", do="hang", nth=3)
+
+    async def follow():
+        job = async_client(ocid).job(ocid.put(blob(8 * MIB), f"{b}/slow"))
+        async for status in job.follow(WAIT_S, every=0.02):
+            if not status.final and status.bytes_done >= 2 * MIB:
+                store.release()
+        return status
+    assert on_loop(follow()).state == "done"
+
+
 def test_each_change_is_told(ocid, store, b):
     store.on(**PUT_HANGS)
 

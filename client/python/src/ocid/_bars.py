@@ -11,6 +11,8 @@ from ._core import checked
 from ._model import Status
 from .client import Job, JobSet
 
+_EVERY_S = 0.2
+
 
 def progress(jobs: Union[Job, Iterable[Job]], timeout: Optional[float] = None) -> List[Status]:
     """Waits as Job.wait() does, behind a live bar for each: of bytes, or of a set's members. An
@@ -26,13 +28,24 @@ def _bar(job: Job, timeout: Optional[float]) -> Status:
         {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
     last = None
     with tqdm(desc=f"{job.id}", **unit) as bar:
-        for last in job.follow(timeout):
+        for last in job.follow(timeout, every=_EVERY_S):
             bar.set_description_str(_display.what(last), refresh=False)
-            bar.total = last.n_total if files else last.bytes_total
+            _resize(bar, last.n_total if files else last.bytes_total)
             bar.n = last.n_done if files else last.bytes_done
             if last.state == "done" and not files:
-                bar.total = bar.n = last.outcome.bytes
+                _resize(bar, last.outcome.bytes)
+                bar.n = last.outcome.bytes
             bar.set_postfix_str(last.state if last.why == "none" else f"waiting for {last.why}")
             bar.refresh()
     assert last is not None  # a job that does not exist has been raised
     return checked([last], True)[0]
+
+
+def _resize(bar: Any, total: Optional[int]) -> None:
+    """A notebook's bar takes a size at a reset only, which must not begin its time again."""
+    if not total or total == bar.total:
+        return
+    begun = getattr(bar, "start_t", None)  # one that is not shown has none
+    bar.reset(total)
+    if begun is not None:
+        bar.start_t = begun

@@ -218,21 +218,26 @@ class Core:
             open_ids = [ident for ident in open_ids if ident not in ended]
         return checked([ended[ident] for ident in ids], check)
 
-    async def follow(self, ident: int, timeout: float | None) -> AsyncIterator[Status]:
-        async for status in self._follow([ident], deadline(timeout), calm=False):
+    async def follow(self, ident: int, timeout: float | None,
+                     every: float | None) -> AsyncIterator[Status]:
+        async for status in self._follow([ident], deadline(timeout), calm=False, every=every):
             yield status
 
-    async def _follow(self, ids: Sequence[int], end: float | None, *,
-                      calm: bool) -> AsyncIterator[Status]:
-        """Changes, until all have ended. A daemon that is being restarted is waited for."""
+    async def _follow(self, ids: Sequence[int], end: float | None, *, calm: bool,
+                      every: float | None = None) -> AsyncIterator[Status]:
+        """Changes, until all have ended. A daemon that is being restarted is waited for. Bytes that
+        move are no change: `every` so many seconds it is asked how far they are."""
+        most_ms = _POLL_MS if every is None else min(_POLL_MS, int(every * 1000))
         waiting, epoch, since, first = set(ids), 0, 0, True
         gone_at: float | None = None
         while waiting:
             left = left_of(end)
-            wait_ms = 0 if first else _POLL_MS if left is None else min(_POLL_MS, int(left * 1000))
+            wait_ms = 0 if first else most_ms if left is None else min(most_ms, int(left * 1000))
             try:
                 epoch, since, found = await self.changes(sorted(waiting), epoch, since, wait_ms,
                                                          wait_ms if calm else 0)
+                if not found and every is not None:
+                    epoch, since, found = await self.changes(sorted(waiting))
             except (errors.NoDaemon, errors.Stopping):
                 now = time.monotonic()
                 gone_at = gone_at or now

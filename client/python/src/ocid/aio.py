@@ -57,9 +57,11 @@ class Job(Handle["Client"]):
         self.last = (await self.client.wait(self, timeout))[0]
         return self.last
 
-    async def follow(self, timeout: float | None = None) -> AsyncIterator[Status]:
-        """Each change, until it has ended, well or not."""
-        async for status in self.client._core.follow(self.id, timeout):
+    async def follow(self, timeout: float | None = None, *,
+                     every: float | None = None) -> AsyncIterator[Status]:
+        """Each change of state, until it has ended, well or not; and `every` so many seconds (it takes
+        a question) how far its bytes are."""
+        async for status in self.client._core.follow(self.id, timeout, every):
             self.last = status
             yield status
 

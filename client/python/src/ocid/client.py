@@ -67,9 +67,11 @@ class Job(Handle["Client"]):
         self.last = self.client.wait(self, timeout)[0]
         return self.last
 
-    def follow(self, timeout: float | None = None) -> Iterator[Status]:
-        """Each change, until it has ended, well or not."""
-        for status in each(self.client._core.follow(self.id, timeout)):
+    def follow(self, timeout: float | None = None, *,
+               every: float | None = None) -> Iterator[Status]:
+        """Each change of state, until it has ended, well or not; and `every` so many seconds (it takes
+        a question) how far its bytes are."""
+        for status in each(self.client._core.follow(self.id, timeout, every)):
             self.last = status
             yield status
 
