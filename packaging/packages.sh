@@ -38,7 +38,7 @@ packages_apt() {
         bench) echo python3 openssl curl nginx libnginx-mod-http-lua lua-cjson libisal2 strace \
             valgrind ;;
         ci) echo clang libclang-rt-dev clang-format systemd dbus libpam-systemd \
-            dbus-user-session iproute2 nftables ;;
+            dbus-user-session iproute2 nftables chromium ;;
         esac
     done | tr ' ' '\n'
 }
@@ -53,7 +53,8 @@ packages_dnf() {
         test) echo openssh-clients python3 openssl ca-certificates libcmocka-devel strace \
             gdb ;;
         bench) echo python3 openssl curl nginx isa-l strace valgrind ;;
-        ci) echo clang compiler-rt clang-tools-extra systemd dbus-daemon iproute nftables ;;
+        ci) echo clang compiler-rt clang-tools-extra systemd dbus-daemon iproute nftables \
+            chromium ;;
         esac
     done | tr ' ' '\n'
 }

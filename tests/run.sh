@@ -65,7 +65,7 @@ oracle() (
     python_env "$venv" tests/requirements.txt tests/oracle/requirements.txt && python oracle
 )
 
-# Kernels and data frames are large, too.
+# Kernels, JupyterLab and data frames are large, too.
 notebook() (
     venv=$root/build/venv-notebook
     python_env "$venv" tests/requirements.txt tests/notebook/requirements.txt && python notebook

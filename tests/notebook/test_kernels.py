@@ -57,9 +57,10 @@ def run(ocid, *clients):
 
 
 def shown(client):
-    """All that the cells printed or displayed."""
-    return "\n".join(str(output.get("text") or output.get("data") or output)
-                     for cell in client.nb.cells for output in cell.get("outputs", []))
+    """All that the cells printed or displayed, and what widgets say at the end."""
+    return "\n".join([*(str(output.get("text") or output.get("data") or output)
+                        for cell in client.nb.cells for output in cell.get("outputs", [])),
+                      str(client.nb.metadata.get("widgets"))])
 
 
 def test_four_kernels_at_once_on_one_key(ocid, store, b):
