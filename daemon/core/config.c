@@ -40,6 +40,12 @@ enum kind { KIND_WORD, KIND_U32, KIND_U64, KIND_TEXT, KIND_PATH, KIND_URL };
 #define KIND_OF_CHECKSUM KIND_WORD
 #define KIND_OF_AUTH     KIND_WORD
 
+static const char words_of_auth[] = "auto"
+#define MODE(NAME, name) "|" #name
+#include "proto/modes.def"
+#undef MODE
+    ;
+
 /* The words of a KIND_WORD in the order of its enum, the schemes of a KIND_URL. */
 #define WORDS_OF_BOOL     "no|yes"
 #define WORDS_OF_U32      NULL
@@ -50,7 +56,7 @@ enum kind { KIND_WORD, KIND_U32, KIND_U64, KIND_TEXT, KIND_PATH, KIND_URL };
 #define WORDS_OF_PROXY    "http|https|socks5|socks5h"
 #define WORDS_OF_LEVEL    "error|warn|info|debug"
 #define WORDS_OF_CHECKSUM "auto|crc32c|md5|off"
-#define WORDS_OF_AUTH     "auto|api_key|session|instance_principal|resource_principal"
+#define WORDS_OF_AUTH     words_of_auth
 
 struct setting {
     const char *section, *key;
@@ -423,10 +429,9 @@ const char *config_auth_word(enum config_auth auth)
 {
     static const char *const words[] = {
         [CONFIG_AUTH_AUTO] = "auto",
-        [CONFIG_AUTH_API_KEY] = "api_key",
-        [CONFIG_AUTH_SESSION] = "session",
-        [CONFIG_AUTH_INSTANCE_PRINCIPAL] = "instance_principal",
-        [CONFIG_AUTH_RESOURCE_PRINCIPAL] = "resource_principal",
+#define MODE(NAME, name) [CONFIG_AUTH_##NAME] = #name,
+#include "proto/modes.def"
+#undef MODE
     };
     return words[auth];
 }

@@ -24,10 +24,9 @@ enum config_checksum {
 
 enum config_auth {
     CONFIG_AUTH_AUTO,
-    CONFIG_AUTH_API_KEY,
-    CONFIG_AUTH_SESSION,
-    CONFIG_AUTH_INSTANCE_PRINCIPAL,
-    CONFIG_AUTH_RESOURCE_PRINCIPAL,
+#define MODE(NAME, name) CONFIG_AUTH_##NAME,
+#include "proto/modes.def"
+#undef MODE
 };
 
 enum { CONFIG_PROFILES_MAX = 64, CONFIG_PROFILE_NAME_MAX = 41 };

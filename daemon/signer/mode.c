@@ -12,10 +12,9 @@
 #include "signer/json.h"
 
 static const struct mode *const modes[] = {
-    &mode_api_key,
-    &mode_session,
-    &mode_instance_principal,
-    &mode_resource_principal,
+#define MODE(NAME, name) &mode_##name,
+#include "proto/modes.def"
+#undef MODE
 };
 
 const struct mode *mode_find(const char *name, size_t n)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mode.h - how a profile proves who it is: one file a mode (mode_*.c), one row in mode.c.
+ * mode.h - how a profile proves who it is: one file a mode (mode_*.c), one row in proto/modes.def.
  *
  * Control thread. creds.c keeps what a mode has loaded, and calls it again when the token is to be
  * renewed, a file has changed or the service has refused a request.
@@ -73,7 +73,8 @@ int mode_ask_auth(const struct cred *fresh, enum wire_fetch kind, const char *ta
 /* The token in an answer of the Auth service. 0, or OCID_E_UNAVAILABLE: there is none. */
 int mode_answer_token(const struct mode_answer *a, struct token *ret, struct oc_err *err);
 
-extern const struct mode mode_api_key, mode_session, mode_instance_principal,
-    mode_resource_principal;
+#define MODE(NAME, name) extern const struct mode mode_##name;
+#include "proto/modes.def"
+#undef MODE
 
 #endif

@@ -24,6 +24,7 @@ struct crew {
     struct creds *creds;
     int fd;
     atomic_int idle;
+    atomic_uint held; /* by each worker, and by the start; the last one frees it */
 };
 
 struct worker {
@@ -33,6 +34,12 @@ struct worker {
     char reply[BATCH][WIRE_SIGNED_MAX];
     size_t asked_n[BATCH];
 };
+
+static void crew_leave(struct crew *crew)
+{
+    if (atomic_fetch_sub(&crew->held, 1) == 1)
+        free(crew);
+}
 
 /* Blocks for the first; takes more only if nobody else could. 0 at the end of the socket. */
 static int receive(struct worker *w)
@@ -85,28 +92,40 @@ static void *run(void *arg)
     struct worker *w = arg;
     for (int n; (n = receive(w)) && answer(w, n);)
         continue;
+    crew_leave(w->crew);
     free(w);
     return NULL;
+}
+
+/* 0 or errno. */
+static int worker_add(struct crew *crew, unsigned seat)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    pthread_t thread;
+    if (!w)
+        return ENOMEM;
+    w->crew = crew;
+    w->seat = seat;
+    atomic_fetch_add(&crew->held, 1);
+    int rc = pthread_create(&thread, NULL, run, w);
+    if (!rc)
+        return pthread_detach(thread);
+    crew_leave(crew);
+    free(w);
+    return rc;
 }
 
 int worker_start(struct creds *c, int sign_fd, unsigned n)
 {
     struct crew *crew = calloc(1, sizeof *crew);
-    int rc = crew ? 0 : ENOMEM;
-    if (crew) {
-        crew->creds = c;
-        crew->fd = sign_fd;
-    }
-    for (unsigned i = 0; i < n && !rc; i++) {
-        struct worker *w = calloc(1, sizeof *w);
-        pthread_t thread;
-        if (!w)
-            return ENOMEM;
-        w->crew = crew;
-        w->seat = i;
-        rc = pthread_create(&thread, NULL, run, w);
-        if (!rc)
-            rc = pthread_detach(thread);
-    }
+    int rc = 0;
+    if (!crew)
+        return ENOMEM;
+    crew->creds = c;
+    crew->fd = sign_fd;
+    atomic_init(&crew->held, 1);
+    for (unsigned i = 0; i < n && !rc; i++)
+        rc = worker_add(crew, i);
+    crew_leave(crew);
     return rc;
 }

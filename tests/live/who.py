@@ -35,10 +35,12 @@ class Profile:
 
     def __init__(self, path, name, passphrase_fd):
         self.path, self.name = path, name
-        self.section = self.read()
-        self.token_file = self.section.get("security_token_file")
-        kind = self.section.get("authentication_type", "api_key").strip()
-        if kind not in ("api_key", "security_token"):
+        self.section, own = self.read()
+        token = self.section.get("security_token_file")
+        mine = "security_token_file" in own and "user" not in own  # DEFAULT's user is for others
+        self.token_file = token if token and (mine or "user" not in self.section) else None
+        kind = self.section.get("authentication_type")
+        if kind:
             give_up(f"profile {name} of {path} signs by {kind}: take one with a key, or a "
                     "session's")
         self.phrase = self.section.get("pass_phrase") or None
@@ -46,10 +48,14 @@ class Profile:
         self.key_id = self.make_key_id()
 
     def read(self):
+        """With what it inherits of DEFAULT, and without."""
         parser = configparser.ConfigParser(interpolation=None)
+        alone = configparser.ConfigParser(interpolation=None, default_section="")
         try:
             with open(self.path, encoding="utf-8") as file:
                 parser.read_file(file)
+                file.seek(0)
+                alone.read_file(file)
         except OSError as error:
             give_up(f"cannot read {self.path}: {reason(error)}; ocictl setup makes one, "
                     "--config names another")
@@ -60,7 +66,8 @@ class Profile:
             there = ", ".join(["DEFAULT", *parser.sections()])
             give_up(f"{self.path} has no profile {self.name}; it has {there}: name one by "
                     "--profile")
-        return parser[self.name]
+        own = alone[self.name] if alone.has_section(self.name) else {}
+        return parser[self.name], own
 
     def need(self, key):
         value = self.section.get(key, "").strip()

@@ -174,7 +174,8 @@ def text_of_file(text):
     return lambda ocid, _tmp_path: ocid.oci_config.write_text(text)
 
 
-def no_token(ocid, _tmp_path):
+def no_token(ocid, tmp_path):
+    drop("user")(ocid, tmp_path)
     ocid.oci_config.write_text(ocid.oci_config.read_text().rstrip()
                                + f"\nsecurity_token_file={ocid.home}/token\n")
 
@@ -310,6 +311,14 @@ def test_a_locked_key_is_opened_by_a_descriptor(make_ocid, store, b, tmp_path):
     os.close(reader)
     all_is_as_expected(done)
     nothing_stays(store, b)
+
+
+def test_a_user_with_a_token_file_is_no_session(make_ocid, store, b):
+    """As ocid has it: the key counts."""
+    ocid = make_ocid()
+    ocid.oci_config.write_text(ocid.oci_config.read_text().rstrip()
+                               + f"\nsecurity_token_file={ocid.home}/token\n")
+    all_is_as_expected(ask(ocid, store, b, "--yes", "--json"))
 
 
 def test_a_session_asks_by_its_token(session_ocid, store, b):  # noqa: F811
