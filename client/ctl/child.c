@@ -21,17 +21,37 @@
 
 enum { TEXT_MAX = 1 << 20, STEP = 4096 };
 
-void child_find(const char *name, const char *otherwise, char out[PATH_MAX])
+/* Our own program's directory; "" when /proc is not there. */
+static void find_self(char out[PATH_MAX])
 {
-    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 32);
+    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
     out[n > 0 ? n : 0] = 0;
     char *slash = strrchr(out, '/');
-    if (slash) {
-        snprintf(slash + 1, 32, "%s", name);
-        if (!access(out, X_OK))
-            return;
-    }
-    snprintf(out, PATH_MAX, "%s", otherwise);
+    if (slash)
+        *slash = 0;
+}
+
+static bool find_in(const char *dir, const char *below, const char *name, char out[PATH_MAX])
+{
+    int n = snprintf(out, PATH_MAX, "%s/%s%s", dir, below, name);
+    return n < PATH_MAX && !access(out, X_OK);
+}
+
+void child_find_ocid(char out[PATH_MAX])
+{
+    char self[PATH_MAX];
+    find_self(self);
+    if (!find_in(self, "", "ocid", out))
+        snprintf(out, PATH_MAX, "ocid");
+}
+
+/* Beside ourselves, else in the libexec directory as it lies from there: as the daemon looks. */
+static void find_signer(char out[PATH_MAX])
+{
+    char self[PATH_MAX];
+    find_self(self);
+    if (!find_in(self, "", "ocid-signer", out))
+        find_in(self, OCID_LIBEXECDIR "/", "ocid-signer", out);
 }
 
 static void become(const char *program, char *const *argv, const int in[2], const int out[2],
@@ -119,7 +139,7 @@ static int run(const char *program, const char *const *words, const char *phrase
 int child_signer(const char *const *words, const char *phrase, size_t n, struct child *ret)
 {
     char program[PATH_MAX];
-    child_find("ocid-signer", OCID_LIBEXECDIR "/ocid-signer", program);
+    find_signer(program);
     if (run(program, words, phrase, n, false, ret)) {
         ctl_say("cannot start '%s': %s", program, strerror(errno));
         return EXIT_FAILED;
@@ -136,7 +156,7 @@ int child_signer(const char *const *words, const char *phrase, size_t n, struct 
 int child_ocid(const char *const *words, struct child *ret)
 {
     char program[PATH_MAX];
-    child_find("ocid", "ocid", program);
+    child_find_ocid(program);
     if (!run(program, words, "", 0, true, ret) && ret->status != 127)
         return 0;
     child_free(ret);

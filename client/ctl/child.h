@@ -31,7 +31,7 @@ const char *child_value(const struct child *c, const char *name);
 /* Walks the lines from *at = NULL on: the next name and its value, or NULL at the end. */
 const char *child_next(const struct child *c, const char **at, const char **ret_value);
 
-/* The program of that name beside ourselves, else otherwise. */
-void child_find(const char *name, const char *otherwise, char out[PATH_MAX]);
+/* The daemon's program beside ourselves, else "ocid", to be found by PATH. */
+void child_find_ocid(char out[PATH_MAX]);
 
 #endif

@@ -199,7 +199,7 @@ static pid_t launch(struct start *s)
     char name[] = "ocid", option[] = "--config";
     char *argv[] = {name, config ? option : NULL, config, NULL};
     int log = open_log(s);
-    child_find("ocid", "ocid", program); /* else by PATH */
+    child_find_ocid(program);
     fflush(NULL);
     pid_t pid = fork();
     if (!pid)

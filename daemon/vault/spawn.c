@@ -23,10 +23,6 @@
 
 #include "proto/text.h"
 
-#ifndef OCID_LIBEXECDIR
-#define OCID_LIBEXECDIR "/usr/libexec/ocid"
-#endif
-
 enum { CHILD_CONTROL = 3, CHILD_SIGN = 4, HOSTS_MAX = 64, THREADS_MAX = 64, ENV_MAX = 32 };
 
 static const char resource[] = "OCI_RESOURCE_PRINCIPAL_";
@@ -57,7 +53,7 @@ static void add(struct args *a, const char *name, const char *value)
     a->v[a->n++] = value;
 }
 
-/* The signer beside our own program, else the installed one. */
+/* The signer beside our own program, else in the libexec directory as it lies from there. */
 static void find_program(const struct vault_options *o, char *out, size_t size)
 {
     if (o->program) {
@@ -68,13 +64,11 @@ static void find_program(const struct vault_options *o, char *out, size_t size)
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = 0;
     char *slash = strrchr(self, '/');
-    if (slash) {
+    if (slash)
         *slash = 0;
-        oc_text_join(out, size, self, "/ocid-signer", "");
-        if (!access(out, X_OK))
-            return;
-    }
-    oc_text_join(out, size, OCID_LIBEXECDIR, "/ocid-signer", "");
+    oc_text_join(out, size, self, "/ocid-signer", "");
+    if (access(out, X_OK))
+        oc_text_join(out, size, self, "/" OCID_LIBEXECDIR "/ocid-signer", "");
 }
 
 static const char *find_home(const struct vault_options *o)

@@ -3,6 +3,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 
 import pytest
@@ -158,6 +160,28 @@ def test_start_many_at_once_starts_one_and_stop_ends_it(make_ocid):
     assert done.status == 0, done
     until(lambda: not os.path.exists(ocid.socket), "it has ended")
     assert ocid.ctl("status").status == 3
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="cmake is not installed")
+def test_what_is_installed_works_below_any_prefix(make_ocid, tmp_path):
+    """cmake --install --prefix: programs find each other, and units the programs."""
+    ocid = make_ocid()
+    build, prefix = os.path.dirname(ocid.bin), tmp_path / "elsewhere"
+    if not os.path.exists(f"{build}/cmake_install.cmake"):
+        pytest.skip(f"{build} is no build")
+    subprocess.run(["cmake", "--install", build, "--prefix", prefix], check=True,
+                   capture_output=True)
+    ocid.bin = str(prefix / "bin")
+    try:
+        done = ocid.ctl("start")
+        assert done.status == 0, done
+        done = ocid.ctl("setup", "fingerprint", ocid.profile.key_file)
+        assert (done.status, done.out.strip()) == (0, ocid.profile.fingerprint)
+    finally:
+        ocid.ctl("stop")
+    for mode in ("user", "system"):
+        unit = (prefix / f"lib/systemd/{mode}/ocid.service").read_text()
+        assert re.search(f"^ExecStart={re.escape(ocid.bin)}/ocid\\b", unit, re.MULTILINE)
 
 
 def test_reload_says_what_is_wrong(ocid):
