@@ -16,7 +16,9 @@
 
 struct mount {
     dev_t dev;
-    unsigned n_running;
+    unsigned n_running, quota;
+    int stuck;         /* until nobody waits for it any more */
+    uint64_t moved_ms; /* when a work of it has begun or ended last */
     struct mail_list waiting;
     struct mount *next;
 };
@@ -30,6 +32,12 @@ struct work_gate {
 
 static pthread_mutex_t mounts_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mount *mounts; /* those with works; a handful, so a list does */
+static unsigned n_recovered;
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
 
 /* Under the lock. */
 static struct mount *mount_find(dev_t dev)
@@ -68,10 +76,13 @@ static int slot_take(struct work *w)
     pthread_mutex_lock(&mounts_lock);
     struct mount *m = mount_find(w->mount);
     int free_slot = m->n_running < w->gate->quota && !m->waiting.n;
-    if (free_slot)
+    m->quota = w->gate->quota;
+    if (free_slot) {
         m->n_running++;
-    else
+        m->moved_ms = now_ms();
+    } else {
         mail_list_add(&m->waiting, &w->mail);
+    }
     pthread_mutex_unlock(&mounts_lock);
     return free_slot;
 }
@@ -86,9 +97,14 @@ static void slot_give(dev_t dev, struct mail_list *next)
     struct mount *m = mount_find(dev);
     assert(m->n_running > 0);
     m->n_running--;
+    m->moved_ms = now_ms();
     while (m->waiting.n && m->n_running < work_of(m->waiting.head)->gate->quota) {
         mail_list_add(next, mail_list_pop(&m->waiting));
         m->n_running++;
+    }
+    if (m->stuck && !m->waiting.n) {
+        m->stuck = 0;
+        n_recovered++;
     }
     if (!m->n_running && !m->waiting.n)
         mount_drop(m);
@@ -170,6 +186,32 @@ void work_submit(struct work_gate *g, struct work *w, dev_t mount)
         uv_ref((uv_handle_t *)&g->granted.wake);
     if (slot_take(w))
         start(w);
+}
+
+enum work_pace work_pace_of(dev_t mount)
+{
+    enum work_pace pace = WORK_MOVES;
+    if (!mount)
+        return pace;
+    pthread_mutex_lock(&mounts_lock);
+    struct mount *m = mounts;
+    while (m && m->dev != mount)
+        m = m->next;
+    int still = m && m->n_running && now_ms() - m->moved_ms >= WORK_STILL_MS;
+    if (still && m->n_running >= m->quota)
+        m->stuck = 1;
+    if (m)
+        pace = m->stuck ? WORK_STUCK : still ? WORK_STILL : WORK_MOVES;
+    pthread_mutex_unlock(&mounts_lock);
+    return pace;
+}
+
+unsigned work_n_recovered(void)
+{
+    pthread_mutex_lock(&mounts_lock);
+    unsigned n = n_recovered;
+    pthread_mutex_unlock(&mounts_lock);
+    return n;
 }
 
 unsigned work_pending(const struct work_gate *g)

@@ -38,6 +38,18 @@ void work_gate_free(struct work_gate *g);
  * one piece: one wake-up and one slot for all, run one after the other, then done in that order. */
 void work_submit(struct work_gate *g, struct work *w, dev_t mount);
 
+/* What becomes of a mount's works. Any thread. */
+enum work_pace {
+    WORK_MOVES, /* they end, or there are none */
+    WORK_STILL, /* for some seconds none of them has begun or ended */
+    WORK_STUCK, /* and there is no room for another one; until those that wait have their turn */
+};
+enum { WORK_STILL_MS = 2000 };
+enum work_pace work_pace_of(dev_t mount);
+
+/* How often a mount that was stuck has come to move again. Any thread. */
+unsigned work_n_recovered(void);
+
 /* How many are in the pool or waiting. */
 unsigned work_pending(const struct work_gate *g);
 

@@ -19,6 +19,7 @@
 
 #include "core/fault.h"
 #include "core/mem.h"
+#include "core/mounts.h"
 #include "oci/checksum.h"
 #include "proto/text.h"
 
@@ -477,9 +478,17 @@ struct file_task *file_task_new(enum file_verb verb, void (*on_done)(struct file
     return t;
 }
 
+/* What it may hang on: the open file's, the source's as it was submitted, else the path's. */
+static dev_t mount_of(const struct file_task *t)
+{
+    if (t->file)
+        return xfer_file_mount(t->file);
+    return t->identity.dev ? (dev_t)t->identity.dev : mounts_slow_of(t->dest ? t->dest : t->path);
+}
+
 void file_task_submit(struct work_gate *gate, struct file_task *t)
 {
-    work_submit(gate, &t->work, (dev_t)t->identity.dev);
+    work_submit(gate, &t->work, mount_of(t));
 }
 
 void file_tasks_flush(struct file_chain *c, struct work_gate *gate)

@@ -15,6 +15,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "jobs/hung.h"
 #include "jobs/run.h"
 
 enum {
@@ -177,6 +178,10 @@ static void start_some(struct room *r)
             n_held++;
             continue;
         }
+        if (hung_sleeps(r, j)) {
+            n_held++;
+            continue;
+        }
         ahead++;
         sched_charge(j, START_EXPRESS, j->bytes);
         run_start(r, j);
@@ -185,6 +190,10 @@ static void start_some(struct room *r)
            n_held < HOLD_TURN && (j = sched_take(&r->sched, START_BULK))) {
         if (is_held_back(r, j)) {
             put_aside(r, j);
+            n_held++;
+            continue;
+        }
+        if (hung_sleeps(r, j)) {
             n_held++;
             continue;
         }
@@ -243,6 +252,8 @@ static void send_some(struct room *r)
             put_aside(r, j);
             continue;
         }
+        if (hung_waits(j->run))
+            continue;
         uint64_t part = (uint64_t)r->config->transfer_part_mib << 20;
         run_grant(j->run);
         sched_charge(j, q, j->bytes < part ? j->bytes : part);
@@ -422,6 +433,7 @@ void room_close(struct room *r)
     uv_close((uv_handle_t *)&r->grace, NULL);
     if (r->probe.open)
         uv_close((uv_handle_t *)&r->probe.timer, NULL);
+    hung_close(r);
     room_end_timers(r);
     room_end_sleep(r);
     room_drop_ends(r);

@@ -64,7 +64,12 @@ struct room {
     struct {
         uv_timer_t timer;
         int open;
-    } probe;             /* looks whether a shut host answers */
+    } probe; /* looks whether a shut host answers */
+    struct {
+        uv_timer_t timer;
+        int open;
+        unsigned n_recovered;
+    } hung;              /* looks whether mounts answer */
     struct saved *saved; /* transfers read back at the start, until their run takes them */
     int stopping;
     void (*idle)(void *arg); /* stopping, and nothing is at work any more */

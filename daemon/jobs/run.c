@@ -17,11 +17,11 @@
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "jobs/hung.h"
 #include "jobs/room.h"
 #include "proto/text.h"
 
-/* How long a run waits before it looks again whether space, a file or a directory is there. */
-enum { LOOK_AGAIN_MS = 15000, RETRY_BASE_MS = 500, EPHEMERAL_TRIES = 4, AUTH_TRIES = 2 };
+enum { RETRY_BASE_MS = 500, EPHEMERAL_TRIES = 4, AUTH_TRIES = 2 };
 
 static const struct run_ops *ops_of(int kind)
 {
@@ -111,6 +111,7 @@ static struct run *run_new(struct room *r, struct job *j)
     describe(u);
     u->account = account_get(r, ocp_str_copy(u->spec.profile, profile, sizeof profile));
     u->account->n_runs++;
+    u->mount = hung_mount_of(j);
     life_init(&u->life, gone, u);
     uv_timer_init(r->uv, &u->timer);
     life_open(&u->life, (uv_handle_t *)&u->timer);
@@ -120,8 +121,7 @@ static struct run *run_new(struct room *r, struct job *j)
     return u;
 }
 
-/* A run that is being started counts until it can send, waits, or goes. */
-static void starting(struct run *u, int is)
+void run_starting(struct run *u, int is)
 {
     if (u->starting == is)
         return;
@@ -136,7 +136,7 @@ static void starting(struct run *u, int is)
 
 static void begin(struct run *u)
 {
-    starting(u, !u->stopping);
+    run_starting(u, !u->stopping);
     if (account_need(u->account, &u->wait, u->spec.namespace.n ? NEED_FACTS : u->ops->need))
         u->ops->prepare(u);
 }
@@ -176,7 +176,7 @@ static void leave(struct run *u)
     struct room *r = u->room;
     struct job *j = u->job;
     int over = j->ending || job_final(j);
-    starting(u, 0);
+    run_starting(u, 0);
     u->ops->free(u);
     j->run = NULL;
     sched_remove(&r->sched, j);
@@ -254,7 +254,7 @@ void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park)
         return;
     }
     u->stopping = 1;
-    starting(u, 0);
+    run_starting(u, 0);
     u->park = park;
     sched_remove(&u->room->sched, u->job);
     be_still(u);
@@ -287,7 +287,7 @@ static int may_sleep(const struct run *u)
     return !u->prepared && !u->stopping && u->job->durable && !u->n_requests && !u->n_work;
 }
 
-static void wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
+void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
 {
     if (u->room->stopping) {
         run_stop(u, NULL, OCP_ENUM_state_queued);
@@ -303,7 +303,7 @@ static void wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
     if (delay_ms)
         uv_timer_start(&u->timer, on_timer, delay_ms, 0);
     sched_remove(&u->room->sched, u->job);
-    starting(u, 0);
+    run_starting(u, 0);
     if (!u->stopping)
         job_enter(u->room, u->job, OCP_ENUM_state_waiting, why);
     room_pump(u->room);
@@ -327,8 +327,8 @@ void run_retry(struct run *u, const struct oc_err *err)
     uint64_t delay =
         backoff_ms(u->job->attempt, RETRY_BASE_MS, 1000ull * r->config->network_retry_cap_seconds,
                    1000ull * err->retry_after, clock_random());
-    wait_for(u, err->code == OCID_E_NETWORK ? OCP_ENUM_why_network : OCP_ENUM_why_retry,
-             delay ? delay : 1);
+    run_wait_for(u, err->code == OCID_E_NETWORK ? OCP_ENUM_why_network : OCP_ENUM_why_retry,
+                 delay ? delay : 1);
 }
 
 void run_fail(struct run *u, const struct oc_err *err)
@@ -349,8 +349,9 @@ void run_fail(struct run *u, const struct oc_err *err)
         enum ocp_why why = run_why(err->code);
         if (!u->stopping)
             job_note(u->job, err);
-        wait_for(u, why,
-                 why == OCP_ENUM_why_locked || why == OCP_ENUM_why_login ? 0 : LOOK_AGAIN_MS);
+        run_wait_for(u, why,
+                     why == OCP_ENUM_why_locked || why == OCP_ENUM_why_login ? 0
+                                                                             : RUN_LOOK_AGAIN_MS);
     }
 }
 
@@ -366,6 +367,7 @@ static void wake(struct run *u)
     if (!u->retry_at)
         return;
     u->retry_at = 0;
+    u->hung = 0;
     uv_timer_stop(&u->timer);
     if (u->stopping) {
         if (u->prepared)
@@ -396,7 +398,7 @@ void run_kick(struct run *u)
 void run_ready(struct run *u)
 {
     u->prepared = 1;
-    starting(u, 0);
+    run_starting(u, 0);
     if (u->stopping) {
         run_settle(u);
         return;
@@ -507,11 +509,14 @@ void run_take_text(char *to, size_t size, const char *from)
 void run_work_begin(struct run *u)
 {
     u->n_work++;
+    if (u->mount)
+        hung_watch(u->room);
 }
 
 int run_work_end(struct run *u)
 {
-    u->n_work--;
+    if (!--u->n_work && u->hung)
+        hung_ends(u);
     if (!u->stopping)
         return 1;
     run_settle(u);

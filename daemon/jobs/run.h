@@ -19,6 +19,9 @@
 
 struct room;
 
+/* How long a run waits before it looks again whether space, a file or a directory is there. */
+enum { RUN_LOOK_AGAIN_MS = 15000 };
+
 /* One request of a run. */
 struct run_request {
     struct run_request *prev, *next; /* those in flight */
@@ -73,6 +76,8 @@ struct run {
     uint64_t retry_at;   /* wall clock; 0: not waiting for a retry */
     uv_timer_t timer;    /* for the retry */
     struct life life;
+    dev_t mount; /* that its file may hang on, 0: none */
+    int hung;    /* hung.c's: it waits for that mount */
     int prepared;
     int starting, starting_bulk; /* counted in room.n_starting */
     unsigned n_sent_lost;        /* requests whose answer did not come */
@@ -122,6 +127,12 @@ static inline int run_is_over(const struct run *u)
 {
     return u->stopping && u->has_verdict;
 }
+
+/* A run that is being started counts until it can send, waits, or goes. */
+void run_starting(struct run *u, int is);
+
+/* It waits for why, and is tried again after so long (0: when it is kicked). */
+void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms);
 
 /* One more try at once: resume, unlock, reload. */
 void run_kick(struct run *u);

@@ -54,6 +54,8 @@ static void on_source(struct file_task *t)
         run_fail(u, &t->err);
     } else {
         p->file = t->file;
+        if (t->file)
+            u->mount = xfer_file_mount(t->file);
         p->bytes = t->bytes;
         p->crc32c = t->crc32c;
         p->identity = t->identity;

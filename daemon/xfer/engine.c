@@ -134,16 +134,20 @@ static void on_tick(uv_timer_t *t)
     struct engine *e = t->data;
     struct xfer_job *j, *next;
     DL_FOREACH_SAFE(e->active, j, next)
-    if (j->state == MOVE_RUNNING && job_stalled(j, engine_now_ms(e)))
-        job_finish(j, CURLE_OPERATION_TIMEDOUT);
-    if (!e->n_in[MOVE_RUNNING])
+    {
+        if (job_is_stuck(j, engine_now_ms(e)))
+            job_give_up_file(j);
+        else if (j->state == MOVE_RUNNING && job_stalled(j, engine_now_ms(e)))
+            job_finish(j, CURLE_OPERATION_TIMEDOUT);
+    }
+    if (!e->active)
         uv_timer_stop(t);
     engine_pump(e);
 }
 
 static void watch_stalls(struct engine *e)
 {
-    if (e->n_in[MOVE_RUNNING] && !uv_is_active((uv_handle_t *)&e->tick))
+    if (e->active && !uv_is_active((uv_handle_t *)&e->tick))
         uv_timer_start(&e->tick, on_tick, TICK_MS, TICK_MS);
 }
 

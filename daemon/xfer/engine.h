@@ -38,6 +38,9 @@ struct xfer_file *xfer_file_ref(struct xfer_file *f);
 void xfer_file_unref(struct xfer_file *f);
 int xfer_file_fd(const struct xfer_file *f);
 
+/* The file system that it may hang on, 0: a local one. */
+dev_t xfer_file_mount(const struct xfer_file *f);
+
 /* One signed request. The control loop fills the first group and posts; until on_done it touches
  * nothing but calls xfer_cancel(). The engine never frees it. */
 /* What a source was when it was opened. */

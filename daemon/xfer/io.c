@@ -50,6 +50,11 @@ int xfer_file_fd(const struct xfer_file *f)
     return f->fd;
 }
 
+dev_t xfer_file_mount(const struct xfer_file *f)
+{
+    return f->slow ? f->mount : 0;
+}
+
 static void file_free(struct xfer_file *f)
 {
     close(f->fd);

@@ -23,6 +23,7 @@
 #include "oci/checksum.h"
 #include "xfer/room.h"
 
+enum { STUCK_S = 10 }; /* that a file may keep a connection waiting */
 enum { SPARE_JOBS = 128, KEEP_BYTES = 16 * 1024, URL_MAX = 64 * 1024 };
 enum { TOO_LARGE = 100 }; /* CURLE_TOO_LARGE of libcurl 8.6 and newer */
 
@@ -195,7 +196,7 @@ static void lane_take_back(struct xfer_job *j)
     j->lane = NULL;
 }
 
-void job_cancel(struct xfer_job *j)
+static void break_off(struct xfer_job *j)
 {
     struct xfer_request *r = j->r;
     vault_link_cancel(&j->ask);
@@ -207,10 +208,36 @@ void job_cancel(struct xfer_job *j)
     if (j->lane)
         sockets_forget(j->lane);
     lane_take_back(j);
-    oc_fail(&r->err, OCID_E_CANCELLED, 0, "%s was cancelled", job_what(j));
     body_drop(j);
     job_enter(j, MOVE_SETTLING);
     job_end(j);
+}
+
+void job_cancel(struct xfer_job *j)
+{
+    oc_fail(&j->r->err, OCID_E_CANCELLED, 0, "%s was cancelled", job_what(j));
+    break_off(j);
+}
+
+int job_is_stuck(struct xfer_job *j, uint64_t now_ms)
+{
+    unsigned most_s = j->e->settings->stall_seconds;
+    if (!j->busy || work_pace_of(xfer_file_mount(j->busy->file)) == WORK_MOVES) {
+        j->stuck_ms = 0;
+        return 0;
+    }
+    if (!j->stuck_ms)
+        j->stuck_ms = now_ms;
+    return now_ms - j->stuck_ms >= 1000ull * (most_s < STUCK_S ? most_s : STUCK_S);
+}
+
+void job_give_up_file(struct xfer_job *j)
+{
+    int reads = j->r->from == BODY_FILE;
+    oc_fail(&j->r->err, reads ? OCID_E_FILE : OCID_E_DESTINATION, 0,
+            "%s: the file system of its %s does not answer", job_what(j),
+            reads ? "source" : "destination");
+    break_off(j);
 }
 
 /* ---- signing ---- */

@@ -163,8 +163,10 @@ struct xfer_job {
     /* in libcurl */
     struct lane *lane;
     uint64_t heard_ms; /* when bytes moved last */
-    int unsent;        /* bytes in the socket's queue at the last look */
-    int paused;        /* by a callback of ours; body_resume() goes on */
+    uint64_t
+        stuck_ms; /* since when its file is waited for while nothing moves there, 0: it is not */
+    int unsent;   /* bytes in the socket's queue at the last look */
+    int paused;   /* by a callback of ours; body_resume() goes on */
     enum { PACE_NONE, PACE_WAITS, PACE_DUE } pace; /* paused by the limit of bandwidth */
     int headers_done;                              /* of the final answer */
     int to_error;                                  /* the body is an error's, it goes to memory */
@@ -302,6 +304,11 @@ void job_finish(struct xfer_job *j, CURLcode rc);
 /* Ends with the verdict in r->err, after the sink has taken what is on its way to it. */
 void job_settle(struct xfer_job *j);
 int job_stalled(struct xfer_job *j, uint64_t now_ms);
+
+/* Its own file's system has not answered for so long that others should have the connection. What
+ * the pool has of it is left behind. */
+int job_is_stuck(struct xfer_job *j, uint64_t now_ms);
+void job_give_up_file(struct xfer_job *j);
 void lane_free(struct lane *l);
 
 /* ---- body.c: the source, and the sums ---- */

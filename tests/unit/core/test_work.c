@@ -159,6 +159,49 @@ static void test_gates_share_a_mounts_quota(void **state)
     close(hang[1]);
 }
 
+static void pace_becomes(dev_t mount, enum work_pace pace)
+{
+    uint64_t end = uv_hrtime() + 30000000000ull;
+    while (work_pace_of(mount) != pace) {
+        assert_true(uv_hrtime() < end);
+        usleep(10000);
+    }
+}
+
+/* A mount is stuck from its last free slot on, and until those that wait have had their turn. */
+static void test_a_mount_that_hangs_is_known(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    int hang[2];
+    struct one hung[QUOTA + 1], good;
+    assert_int_equal(pipe(hang), 0);
+    struct work_gate *g = open_gate(&loop);
+    unsigned before = work_n_recovered();
+    one_submit(g, &hung[0], hang[0], HUNG);
+    assert_int_equal(work_pace_of(HUNG), WORK_MOVES);
+    pace_becomes(HUNG, WORK_STILL);
+    for (unsigned i = 1; i < N_ROWS(hung); i++)
+        one_submit(g, &hung[i], hang[0], HUNG);
+    assert_int_equal(work_pace_of(HUNG), WORK_MOVES); /* one has begun just now */
+    pace_becomes(HUNG, WORK_STUCK);
+    one_submit(g, &good, -1, GOOD);
+    turn_until_done(&loop, 1);
+    assert_int_equal(work_pace_of(GOOD), WORK_MOVES);
+    assert_int_equal(work_pace_of(0), WORK_MOVES);
+    assert_int_equal(work_pace_of(HUNG), WORK_STUCK);
+    assert_int_equal(work_n_recovered(), before);
+
+    release(hang[1], N_ROWS(hung));
+    turn_until_done(&loop, 1 + N_ROWS(hung));
+    assert_int_equal(work_pace_of(HUNG), WORK_MOVES);
+    assert_int_equal(work_n_recovered(), before + 1);
+    work_gate_free(g);
+    loop_ends_empty(&loop);
+    close(hang[0]);
+    close(hang[1]);
+}
+
 enum { N_EACH = 2000 };
 
 static void again(struct work *w)
@@ -206,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_first_come_first_served),
         cmocka_unit_test(test_done_may_submit_again),
         cmocka_unit_test(test_gates_share_a_mounts_quota),
+        cmocka_unit_test(test_a_mount_that_hangs_is_known),
         cmocka_unit_test(test_two_threads_at_once),
     };
     work_pool_size(POOL);

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_mounts.py - a file system that does not answer stalls the jobs whose files it has, no others."""
+
+import time
+
+import deaf
+import pytest
+from harness import KIB, MIB, SLOW, blob, client_library, sha, until
+
+put_job = client_library.client.put_job
+REASON = deaf.possible()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+HEALTHY_S = 30 * SLOW
+
+
+@pytest.fixture
+def mount(tmp_path):
+    path = tmp_path / "mount"
+    path.mkdir()
+    with deaf.Deaf(path) as one:
+        yield one
+
+
+@pytest.fixture
+def ocid(make_ocid, mount):
+    """Ends before the mount does."""
+    ocid = make_ocid(network__stall_seconds=2).start()
+    yield ocid
+    mount.answer()
+    ocid.close()
+
+
+def hung(ocid, ids, why):
+    return all((s.state, s.why) == ("waiting", why) for s in ocid.client.status(ids))
+
+
+@pytest.mark.slow
+def test_a_thousand_jobs_on_a_dead_mount_leave_the_others_alone(ocid, store, b, mount):
+    source = mount.path / "s"
+    source.write_bytes(blob(KIB))
+    dead = [put_job(source, f"{b}/dead/{k}", {}) for k in range(1000)]
+    healthy = [put_job(ocid.file(blob(KIB)), f"{b}/well/{k}", {}) for k in range(100)]
+    mount.silence()
+    dead_ids = ocid.submit(*dead)
+    for job in ocid.submit(*healthy):
+        ocid.done(job, HEALTHY_S)
+    assert all(name.startswith("well/") for name in store.names(b))
+    until(lambda: hung(ocid, dead_ids, "file"), "all say what they wait for", HEALTHY_S)
+    assert "does not answer" in ocid.ctl("status", str(dead_ids[-1])).out
+    mount.answer()
+    for job in dead_ids:
+        ocid.done(job, 60 * SLOW)
+    assert len(store.names(b)) == 1100
+
+
+def test_large_files_on_a_dead_mount_leave_other_large_ones_alone(ocid, store, b, mount):
+    dead = []
+    for k in range(12):
+        (mount.path / f"s{k}").write_bytes(blob(3 * MIB))
+        dead.append(put_job(mount.path / f"s{k}", f"{b}/dead/{k}", {}))
+    healthy = [put_job(ocid.file(blob(3 * MIB)), f"{b}/well/{k}", {}) for k in range(6)]
+    mount.silence()
+    dead_ids = ocid.submit(*dead)
+    for job in ocid.submit(*healthy):
+        ocid.done(job, HEALTHY_S)
+    mount.answer()
+    for job in dead_ids:
+        ocid.done(job, 60 * SLOW)
+
+
+def test_a_dead_destination_leaves_other_jobs_alone(ocid, store, b, mount):
+    store.put_object(f"{b}/o", blob(5 * KIB))
+    mount.silence()
+    dead = [ocid.get(f"{b}/o", mount.path / f"got{k}") for k in range(60)]
+    healthy = [ocid.get(f"{b}/o", f"here{k}") for k in range(30)]
+    healthy += [ocid.put(blob(KIB), f"{b}/well/{k}") for k in range(30)]
+    for job in healthy:
+        ocid.done(job, HEALTHY_S)
+    until(lambda: hung(ocid, dead, "destination"), "all say what they wait for", HEALTHY_S)
+    mount.answer()
+    for job in dead:
+        ocid.done(job, 60 * SLOW)
+    assert {(mount.path / f"got{k}").read_bytes() for k in range(60)} == {blob(5 * KIB)}
+
+
+def test_a_mount_that_dies_while_it_is_read_gives_the_connections_back(ocid, store, b, mount):
+    for k in range(10):
+        (mount.path / f"s{k}").write_bytes(blob(8 * MIB, k))
+    store.on("UploadPart", do="slow", rate=MIB)
+    dead = [ocid.put(mount.path / f"s{k}", f"{b}/dead/{k}") for k in range(10)]
+    store.wait_hit("UploadPart", 4)
+    mount.silence()
+    store.clear()
+    healthy = [ocid.put(blob(3 * MIB), f"{b}/well/{k}") for k in range(6)]
+    for job in healthy:
+        ocid.done(job, HEALTHY_S)
+    mount.answer()
+    for k, job in enumerate(dead):
+        ocid.done(job, 60 * SLOW)
+        assert store.object_sha(f"{b}/dead/{k}") == sha(blob(8 * MIB, k))
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_the_daemon_ends_while_a_mount_is_dead_and_goes_on_later(ocid, store, b, mount, end):
+    data = blob(3 * MIB)
+    (mount.path / "s").write_bytes(data)
+    store.put_object(f"{b}/o", data)
+    jobs = [put_job(mount.path / "s", f"{b}/p{k}", {}) for k in range(5)]
+    mount.silence()
+    jobs = ocid.submit(*jobs)
+    jobs += [ocid.get(f"{b}/o", mount.path / f"g{k}") for k in range(5)]
+    until(lambda: any(s.why for s in ocid.client.status(jobs)), "they hang", HEALTHY_S)
+    begun = time.monotonic()
+    getattr(ocid, end)()
+    assert time.monotonic() - begun < 15 * SLOW
+    ocid.start()
+    ocid.done(ocid.put(b"well", f"{b}/well"), HEALTHY_S)
+    mount.answer()
+    for job in jobs:
+        ocid.done(job, 60 * SLOW)
+    assert store.object_sha(f"{b}/p4") == sha(data)
+    assert (mount.path / "g4").read_bytes() == data
+    assert ocid.part_files() == [] and store.uploads(b) == []
