@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """deaf.py - a file system that can fall silent: a small one in memory, served over /dev/fuse by
-a process that is stopped and goes on. Needs root.
+a process that stops reading requests and goes on. (None is in its hands meanwhile, and it knows
+no flush: for either the kernel would let nobody die.) Needs root.
 
     with Deaf(path) as mount:   # a directory that exists
         mount.silence()         # whoever touches it now hangs
@@ -10,6 +11,7 @@ a process that is stopped and goes on. Needs root.
 import ctypes
 import errno
 import os
+import select
 import signal
 import stat
 import struct
@@ -19,7 +21,7 @@ import time
 
 MNT_DETACH, MS_NOSUID, MS_NODEV = 2, 2, 4
 LOOKUP, FORGET, GETATTR, SETATTR, UNLINK, RENAME, LINK = 1, 2, 3, 4, 10, 12, 13
-OPEN, READ, WRITE, STATFS, RELEASE, FSYNC, FLUSH, INIT = 14, 15, 16, 17, 18, 20, 25, 26
+OPEN, READ, WRITE, STATFS, RELEASE, FSYNC, INIT = 14, 15, 16, 17, 18, 20, 26
 OPENDIR, READDIR, RELEASEDIR, FSYNCDIR, CREATE, INTERRUPT = 27, 28, 29, 30, 35, 36
 DESTROY, BATCH_FORGET, RENAME2 = 38, 42, 45
 UNANSWERED = {FORGET, INTERRUPT, BATCH_FORGET}
@@ -43,10 +45,12 @@ class Deaf:
             raise OSError(f"nothing can be mounted at {path}")
 
     def silence(self):
-        self.server.send_signal(signal.SIGSTOP)
+        self.server.send_signal(signal.SIGUSR1)
+        if self.server.stdout.readline() != b"silent\n":
+            raise OSError(f"{self.path} has gone")
 
     def answer(self):
-        self.server.send_signal(signal.SIGCONT)
+        self.server.send_signal(signal.SIGUSR2)
 
     def close(self):
         """Whoever hangs in it gets an error."""
@@ -170,7 +174,7 @@ class Served:
             self.names[names[8:]] = node.ino
             node.nlink += 1
             return self.entry(node)
-        elif op not in (RELEASE, RELEASEDIR, FSYNC, FSYNCDIR, FLUSH, READDIR, DESTROY):
+        elif op not in (RELEASE, RELEASEDIR, FSYNC, FSYNCDIR, READDIR, DESTROY):
             raise OSError(errno.ENOSYS, "")
         return b""
 
@@ -181,7 +185,20 @@ def serve(path):
     if libc().mount(b"deaf", os.fsencode(path), b"fuse.deaf", MS_NOSUID | MS_NODEV, options):
         raise OSError(ctypes.get_errno(), "mount")
     served = Served()
+    silent, poll = False, select.poll()
+    signals, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    poll.register(signals, select.POLLIN)
+    poll.register(fd, select.POLLIN)
     while True:
+        if signals in dict(poll.poll()):
+            was, silent = silent, os.read(signals, 64)[-1] == signal.SIGUSR1
+            poll.modify(fd, 0 if silent else select.POLLIN)
+            if silent and not was:
+                print("silent", flush=True)
+            continue
         try:
             request = os.read(fd, MAX_WRITE + (64 << 10))
         except OSError as gone:

@@ -194,6 +194,30 @@ def test_what_is_final_stays_so(ocid, b):
 
 
 @pytest.mark.slow
+def test_a_kill_costs_at_most_one_part_a_connection(make_ocid, store, b):
+    """The bytes of parts that are sent again, over kills at random moments; the store counts them."""
+    connections, n_parts, kills = 4, 96, 8
+    seed = random.SystemRandom().randrange(10**6)
+    chance = random.Random(seed)
+    ocid = make_ocid(transfer__connections=connections).start()
+    data = blob(n_parts * MIB)
+    store.on("UploadPart", do="slow", rate=20 * MIB, count=0)
+    job = ocid.put(data, f"{b}/o")
+    for _ in range(kills):
+        target = store.count("UploadPart", bucket=b) + chance.randrange(2, 10)
+        store.wait_hit("UploadPart", target, bucket=b, timeout=60)
+        ocid.crash()
+    ocid.done(job, 60)
+    assert store.object_sha(f"{b}/o") == sha(data)
+    sent = store.log("UploadPart", bucket=b)
+    again = sum(entry["received"] for entry in sent) - len(data)
+    print(f"seed {seed}: {kills} kills, {len(sent)} parts for {n_parts}, "
+          f"{again / MIB / kills:.2f} MiB of parts sent again a kill, {connections} connections")
+    assert 0 <= again <= kills * connections * MIB
+    assert store.count("CreateMultipartUpload", bucket=b) == 1
+
+
+@pytest.mark.slow
 def test_killed_again_and_again(make_ocid, store, b):
     """Whatever the moment: in the end all is there, once, and right."""
     ocid = make_ocid(transfer__connections=8).start()
