@@ -16,25 +16,16 @@ import sys
 
 import counts  # noqa: F401, their benchmarks enter BENCHES
 import footprint  # noqa: F401
-<<<<<<< HEAD
-import packages  # noqa: F401
-=======
 import hop  # noqa: F401
->>>>>>> bd406599a69ef9e5f9d40a4ddba2e3c3277c6b4e
+import packages  # noqa: F401
 import submits  # noqa: F401
 import transfers  # noqa: F401
 from kit import BENCHES, note
 from service import Service
 
-<<<<<<< HEAD
-SPEED = ("put_4k_tls", "put_4k", "put_4k_floor", "put_big_tls", "put_big", "get_big_tls", "get_big",
-         "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate", "status_busy",
-         "memory", "ctl", "scale", "python")
-=======
 SPEED = ("put_4k_tls", "put_4k", "put_4k_floor", "hop", "put_big_tls", "put_big", "get_big_tls",
-         "get_big", "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate", "status_busy",
-         "memory", "ctl", "scale")
->>>>>>> bd406599a69ef9e5f9d40a4ddba2e3c3277c6b4e
+         "get_big", "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate",
+         "status_busy", "memory", "ctl", "scale", "python")
 
 
 def main():
