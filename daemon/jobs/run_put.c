@@ -668,10 +668,22 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
     return op == OP_COMMIT && q->x.sent_any ? STEP_LOST : STEP_AGAIN;
 }
 
+/* Nobody can know the id of what it has made: a person has to look. */
+static void tell_lost(const struct run *u, const struct run_request *q, int ok)
+{
+    if (q->step.op == OP_CREATE &&
+        (q->x.n_sent > 1 || (!ok && q->x.sent_any && !q->x.reply.status)))
+        log_warn(
+            "%s: an answer to the making of its upload was lost; 'ocictl uploads' shows whether "
+            "one is left over",
+            u->what);
+}
+
 static void answered(struct run *u, struct run_request *q, int ok)
 {
     struct put *p = u->of;
     struct oc_err err = {0};
+    tell_lost(u, q, ok);
     enum step_end how = ok ? judge(u, q, &err) : judge_failure(u, q);
     if (!ok)
         err = q->x.err;

@@ -115,6 +115,16 @@ def test_an_upload_whose_id_has_not_come_yet_is_not_aborted(ocid, store, b):
     ocid.done(job)
 
 
+def test_an_upload_whose_id_was_lost_is_told(ocid, store, b):
+    """It stayed at the service, and nothing spoke of it."""
+    store.on("CreateMultipartUpload", do="reset", at="answer")
+    ocid.done(ocid.put(blob(3 * MIB), f"{b}/o"))
+    (left,) = store.uploads(b)
+    assert f"object '{b}/o': an answer to the making of its upload was lost" in ocid.log()
+    (row,) = ocid.client.uploads(b)
+    assert (row.upload_id, row.job) == (left["uploadId"], 0)
+
+
 def test_old_ones_are_aborted_on_request_and_no_others(ocid, store, b, profile, running):
     job, mine = running
     (old,) = begin(store, profile, b, ["old"], [100], ago=8 * DAY)

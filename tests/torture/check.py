@@ -21,6 +21,7 @@ WAITS = ("retry", "locked", "login", "file", "space", "destination", "publish", 
          "members")
 FINAL_FROM = STATES.index("done")
 INTENT = 1
+LOST = "/{}': an answer to the making of its upload was lost"
 
 
 class Queue:
@@ -109,7 +110,8 @@ class Check:
                                 "the object's")
 
     def _uploads(self, queue, died_at):
-        """Each unfinished upload is known by its id, or by an intent when it was first seen."""
+        """Each unfinished upload is known by its id, or by an intent when it was first seen, or the
+        log has said that an answer was lost."""
         ledger = self.world.ledger
         if queue is None:
             return
@@ -122,7 +124,8 @@ class Check:
             phase, remote = queue.transfers.get(found, (None, None))
             if remote == upload["uploadId"]:
                 continue
-            if phase == INTENT or self.world.arrived_after(upload, died_at):
+            if phase == INTENT or self.world.arrived_after(upload, died_at) or \
+                    LOST.format(upload["object"]) in self.world.ocid.log():
                 ledger.orphans.add(upload["uploadId"])
                 continue
             raise Violation(f"an upload of {item} that nothing in the queue speaks of "

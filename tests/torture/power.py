@@ -5,6 +5,7 @@ A loop device with ext4, shut down by ioctl without a flush of its journal. Need
 """
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -14,8 +15,22 @@ import threading
 
 from harness import until
 
+CLONE_NEWNS = 0x20000
 SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN
 IMAGE_MIB = 256
+
+
+def apart():
+    """Mounts of ours are in no namespace that another program makes meanwhile: there the dead file
+    system would live on, and the next mount would find it."""
+    if not apart.done:
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), "unshare")
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        apart.done = True
+
+
+apart.done = False
 
 
 class Disk:
@@ -72,6 +87,7 @@ class Cut:
     @contextlib.contextmanager
     def place(self, folder):
         """Where the world is to be."""
+        apart()
         disk = Disk(folder / "disk")
         self.disk = disk
         try:
