@@ -96,7 +96,7 @@ class Report:
 
 
 def consent(args, place):
-    print(f"live: about {3 * len(QUESTIONS)} requests and 20 MB below {place.prefix} in "
+    print(f"live: about {7 * len(QUESTIONS) // 2} requests and 20 MB below {place.prefix} in "
           f"{args.bucket}, as profile {args.profile}; all of it is deleted at the end.",
           file=sys.stderr, flush=True)
     if args.yes:

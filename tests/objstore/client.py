@@ -21,7 +21,8 @@ import urllib.parse
 from .profile import Profile
 from .tls import make_certificates
 
-START_S = 20
+SLOW = float(os.environ.get("OCID_SLOW", "1"))  # as in the scenarios: it stretches bounds
+START_S, HIT_S = 20 * SLOW, 10 * SLOW
 STOP_S = 10
 
 
@@ -158,7 +159,7 @@ class Store:
         """Number of requests that log() would give."""
         return self._json("GET", "wait" + _query(op=op, n=0, timeout=0, **filters))["count"]
 
-    def wait_hit(self, op, n=1, timeout=10, **filters):
+    def wait_hit(self, op, n=1, timeout=HIT_S, **filters):
         """Waits until n such requests have arrived since the log began (state="done": are
         over); their number. TimeoutError if they do not."""
         found = self._json("GET", "wait" + _query(op=op, n=n, timeout=timeout, **filters),

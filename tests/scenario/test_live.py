@@ -396,7 +396,7 @@ def test_all_goes_through_the_proxy(make_ocid, make_store, make_proxy):
     done = ask(make_ocid(store), store, "b", "--yes", "--json", "--ca-file", store.ca_file,
                env={"https_proxy": proxy.url, "no_proxy": "example.com,10.0.0.0/8"})
     all_is_as_expected(done)
-    n = int(re.search(r"(\d+) requests", done.stderr)[1])
+    n = int(re.search(r"; (\d+) requests", done.stderr)[1])
     assert len(proxy.seen) > n, "those of ocid, too"
     assert set(proxy.seen) == {store.url.removeprefix("https://")}
     nothing_stays(store, "b")
