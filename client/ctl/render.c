@@ -437,6 +437,7 @@ void render_job(const struct ocid_status *s, uint64_t now_ms, bool color)
     printf("%-19s  %s%s%s\n", "state", on, render_state(s, state, sizeof state),
            *on ? "\033[0m" : "");
     text("waits because", why);
+    text("held back", s->held);
     if (s->job)
         job_lines(s->job);
     if (render_is_set(s) && !forgotten(s))

@@ -231,6 +231,8 @@ void room_on_final(struct room *r, struct job *j)
     room_end_timer(j);
     if (j->set)
         leave_set(r, j);
+    if (j->tally)
+        limits_drop_set(r, j->id);
     tell_successors(r, j);
     if (++r->n_ended % 10000 == 0)
         room_prune(r);

@@ -143,12 +143,18 @@ static void on_linger(uv_timer_t *t)
     room_flush_ends(t->data);
 }
 
+/* Small requests, whose verdicts will follow soon. */
+static unsigned n_soon(const struct room *r)
+{
+    return r->in_flight[0] + r->in_flight[1] - r->bulk_in_flight[0] - r->bulk_in_flight[1];
+}
+
 /* A verdict whose job does no harm when it is done once more after a crash may wait a moment. */
 static int may_linger(const struct room *r, const struct job *j, enum ocp_state state)
 {
     struct ocp_job spec;
-    if (j->kind != OCP_ENUM_kind_put || state != OCP_ENUM_state_done || !r->in_flight ||
-        r->stopping || r->linger.ops.n >= LINGER_MOST)
+    if (j->kind != OCP_ENUM_kind_put || state != OCP_ENUM_state_done || !n_soon(r) || r->stopping ||
+        r->linger.ops.n >= LINGER_MOST)
         return 0;
     job_spec(j, &spec);
     return !spec.if_absent && !spec.if_match.n;
@@ -482,15 +488,22 @@ static void sweep_spool(struct room *r)
     free(needed);
 }
 
+static void load_limits(void *arg, struct ocp_str packed)
+{
+    struct loading *l = arg;
+    limits_load(l->room, packed);
+}
+
 int room_load(struct room *r, struct oc_err *err)
 {
     struct loading l = {.room = r};
-    struct store_loader to = {load_job, load_xfer, load_key, load_tally, &l};
+    struct store_loader to = {load_job, load_xfer, load_key, load_tally, load_limits, &l};
     int rc = store_load(r->store, &to, err);
     if (rc)
         return rc;
     if (r->book.n_jobs)
         log_info("%" PRIu64 " jobs are in the queue", r->book.n_jobs);
+    limits_tell_engine(r);
     admit_all(r);
     if (l.n_orphans) {
         struct room_op *o = room_op_new(r, STORE_READ_JOBS, on_orphans, NULL);

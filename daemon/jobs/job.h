@@ -23,6 +23,10 @@ struct job_link {
     struct job *prev, *next;
 };
 
+struct lane {
+    struct job *head, *tail;
+};
+
 struct job {
     uint64_t id, seq;
     struct job_link lane; /* in its sharer's lane while queued, see sched.c */
@@ -54,7 +58,8 @@ struct job {
 
 /* Counts of a set's members. */
 struct tally {
-    struct job *kin; /* members that have not ended, in the order of submission */
+    struct job *kin;      /* members that have not ended, in the order of submission */
+    struct lane aside[4]; /* members that its limit holds back, by enum sched_queue */
     uint64_t n_total, n_done, n_failed, n_cancelled, bytes_done, bytes_total;
     uint64_t n_coming; /* members whose rows are on their way to disk */
     uint64_t n_here;   /* members in memory, final or not: the set stays as long */

@@ -18,6 +18,7 @@
 #include "jobs/files.h"
 #include "jobs/flow.h"
 #include "jobs/job.h"
+#include "jobs/limits.h"
 #include "jobs/sched.h"
 #include "jobs/sleep.h"
 #include "store/store.h"
@@ -42,10 +43,11 @@ struct room {
     struct run *runs;     /* all of them, for shutdown and reload */
     unsigned n_runs;
     unsigned n_ops; /* store operations and submits that are still to come back */
-    unsigned in_flight, bulk_in_flight; /* requests of runs */
-    unsigned n_starting[2];             /* runs made but not yet sending: express, bulk */
-    struct file_chain sources;          /* small ones of this turn */
-    struct flow *flows;                 /* a host each */
+    unsigned in_flight[2], bulk_in_flight[2]; /* requests of runs; those counted apart */
+    unsigned n_starting[2];                   /* runs made but not yet sending: express, bulk */
+    struct file_chain sources;                /* small ones of this turn */
+    struct flow *flows;                       /* a host each */
+    struct limits limits;
     unsigned sign_ahead; /* requests handed over before a connection is free, to be signed */
     unsigned turn;
     int pruning;
@@ -85,6 +87,9 @@ void room_configured(struct room *r, const struct config *config);
 
 /* Somebody unlocked, locked or reloaded keys: jobs that wait for that try again. */
 void room_keys_changed(struct room *r);
+
+/* Whether there is room for one more request, of those that are counted apart or not. */
+int room_has_room(const struct room *r, int apart, int bulk);
 
 /* Requests in flight that the hosts at work allow. */
 unsigned room_limit(const struct room *r);

@@ -13,11 +13,11 @@ import struct
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any, Callable, List, Protocol, TypeVar
+from typing import Any, Callable, List, Protocol, SupportsInt, TypeVar
 
 from . import _tables, errors
 from ._jobs import Buffer, JobLike, ids_of, job_options, messages, place, put_buffers_jobs, put_many_jobs
-from ._model import Ack, Row, Status, ack_from, row_from, status_from
+from ._model import Ack, Limit, Row, Status, ack_from, limit_from, row_from, status_from
 from ._wire import unpack
 
 T = TypeVar("T")
@@ -165,6 +165,25 @@ class Core:
             found = await self.link.call(method, {"ids": ids[at:at + _tables.MAX_JOBS]})
             acks += [ack_from(ack) for ack in found["jobs"]]
         return acks
+
+    async def limit(self, rate: float | None, jobs: int | None, jobset: SupportsInt | None,
+                    client: str, uid: int | None) -> List[Limit]:
+        ask: dict[str, Any] = {"scope": "all"}
+        if jobset is not None:
+            ask.update(scope="set", set=int(jobset))
+        elif client:
+            ask.update(scope="client", label=client)
+        elif uid is not None:
+            ask.update(scope="user")
+        if uid is not None:
+            ask["uid"] = uid
+        if rate is not None:
+            ask["bytes_per_s"] = int(rate)
+        if jobs is not None:
+            ask["jobs"] = jobs
+        method = "daemon.stats" if rate is None and jobs is None else "daemon.limit"
+        found = await self.link.call(method, {} if method == "daemon.stats" else ask)
+        return [limit_from(limit) for limit in found.get("limits", ())]
 
     async def table(self, ask: dict[str, Any], limit: int) -> AsyncIterator[Status]:
         left = limit or None

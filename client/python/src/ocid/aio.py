@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Deque, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, SupportsInt, Tuple
 
 from . import _paths, _tables, errors
 from ._core import Core, left_of, pages, start_daemon
@@ -28,6 +28,7 @@ from ._model import (
     GetOptions,
     Handle,
     JobOptions,
+    Limit,
     ListOptions,
     PutOptions,
     Row,
@@ -273,6 +274,12 @@ class Client:
     async def stats(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = await self._link.call("daemon.stats", {})
         return found
+
+    async def limit(self, rate: float | None = None, jobs: int | None = None, *,
+                    set: SupportsInt | None = None, client: str = "",
+                    uid: int | None = None) -> List[Limit]:
+        """See ocid.Client.limit()."""
+        return await self._core.limit(rate, jobs, set, client, uid)
 
     async def reload(self) -> None:
         await self._link.call("daemon.reload", {})

@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, List, SupportsInt
 
 from . import _paths, errors
 from ._core import Core, each, left_of, pages, run, start_daemon
@@ -26,6 +26,7 @@ from ._model import (
     GetOptions,
     Handle,
     JobOptions,
+    Limit,
     ListOptions,
     PutOptions,
     Row,
@@ -359,6 +360,15 @@ class Client:
     def stats(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = run(self._link.call("daemon.stats", {}))
         return found
+
+    def limit(self, rate: float | None = None, jobs: int | None = None, *,
+              set: SupportsInt | None = None, client: str = "",
+              uid: int | None = None) -> List[Limit]:
+        """Sets limits and tells which hold: bytes a second (both ways together), and durable jobs at
+        work at a time (those up to 1 MiB are counted apart). They hold at once, and over restarts
+        of the daemon, for all transfers or those of a set, a client (its label) or a user; 0 lifts
+        one, None leaves it as it is."""
+        return run(self._core.limit(rate, jobs, set, client, uid))
 
     def reload(self) -> None:
         """Has the configuration read again; Config names the line at fault, the old one stays."""
