@@ -143,18 +143,13 @@ static void on_linger(uv_timer_t *t)
     room_flush_ends(t->data);
 }
 
-/* Small requests, whose verdicts will follow soon. */
-static unsigned n_soon(const struct room *r)
-{
-    return r->in_flight[0] + r->in_flight[1] - r->bulk_in_flight[0] - r->bulk_in_flight[1];
-}
-
-/* A verdict whose job does no harm when it is done once more after a crash may wait a moment. */
+/* A verdict whose job does no harm when it is done once more after a crash may wait a moment, while
+ * those of other small ones will come. */
 static int may_linger(const struct room *r, const struct job *j, enum ocp_state state)
 {
     struct ocp_job spec;
-    if (j->kind != OCP_ENUM_kind_put || state != OCP_ENUM_state_done || !n_soon(r) || r->stopping ||
-        r->linger.ops.n >= LINGER_MOST)
+    if (j->kind != OCP_ENUM_kind_put || state != OCP_ENUM_state_done || !room_small_in_flight(r) ||
+        r->stopping || r->linger.ops.n >= LINGER_MOST)
         return 0;
     job_spec(j, &spec);
     return !spec.if_absent && !spec.if_match.n;

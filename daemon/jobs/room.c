@@ -279,6 +279,14 @@ static void check_idle(struct room *r)
     idle(r->idle_arg);
 }
 
+/* What is large gives way to what is small, from its submit to its answer, while that is not much:
+ * of many the latency matters to nobody. */
+static void give_way(struct room *r)
+{
+    unsigned n = r->n_submits + r->n_starting[0] + room_small_in_flight(r);
+    engine_give_way(r->engine, n > 0 && n <= FEW);
+}
+
 static void pump(struct deferred *d)
 {
     struct room *r = OC_OWNER(d, struct room, pump);
@@ -288,6 +296,7 @@ static void pump(struct deferred *d)
     send_some(r);
     start_some(r); /* what left room behind */
     file_tasks_flush(&r->sources, r->gate);
+    give_way(r);
     engine_flush(r->engine);
     check_idle(r);
 }
@@ -316,6 +325,11 @@ static struct flow *flow_of(struct room *r, const char *host)
     return r->flows = f;
 }
 
+unsigned room_small_in_flight(const struct room *r)
+{
+    return r->in_flight[0] + r->in_flight[1] - r->bulk_in_flight[0] - r->bulk_in_flight[1];
+}
+
 void room_count_request(struct room *r, struct run_request *q)
 {
     q->flow = flow_of(r, q->x.call.host);
@@ -323,6 +337,7 @@ void room_count_request(struct room *r, struct run_request *q)
     q->flow->n_posted++;
     q->apart = (uint8_t)limits_apart(r, q->run->job);
     q->x.apart = q->apart;
+    q->x.gives_way = q->bulk;
     r->in_flight[q->apart]++;
     r->bulk_in_flight[q->apart] += q->bulk;
     limits_count_request(r, q->run->job, q->bulk, 1);

@@ -42,7 +42,8 @@ struct room {
     struct deferred pump; /* grants what can be granted, once a turn */
     struct run *runs;     /* all of them, for shutdown and reload */
     unsigned n_runs;
-    unsigned n_ops; /* store operations and submits that are still to come back */
+    unsigned n_submits; /* arrays that are being written */
+    unsigned n_ops;     /* store operations and submits that are still to come back */
     unsigned in_flight[2], bulk_in_flight[2]; /* requests of runs; those counted apart */
     unsigned n_starting[2];                   /* runs made but not yet sending: express, bulk */
     struct file_chain sources;                /* small ones of this turn */
@@ -213,6 +214,8 @@ void room_saved_keep(struct room *r, const struct store_xfer *row);
 
 struct run_request;
 void room_count_request(struct room *r, struct run_request *q);
+/* Requests of small jobs. */
+unsigned room_small_in_flight(const struct room *r);
 void room_count_answer(struct room *r, const struct run_request *q);
 void room_learn_clock(struct room *r, struct account *a, int64_t offset_s);
 void room_refused(struct room *r, struct account *a);

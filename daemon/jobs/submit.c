@@ -37,6 +37,7 @@ struct batch {
                      would need their spooled bytes. The next start sweeps those that nobody needs
                    */
     unsigned n_spooling;
+    unsigned counts; /* in room.n_submits */
     uint32_t n;
     struct job **jobs; /* NULL where an idempotency key named an older one */
     uint64_t *ids;
@@ -52,6 +53,7 @@ struct batch {
 
 static void batch_free(struct batch *b)
 {
+    b->room->n_submits -= b->counts;
     b->room->n_ops--; /* the daemon does not close before a batch is answered */
     room_pump(b->room);
     if (b->op) {
@@ -285,6 +287,9 @@ static void build(struct batch *b)
         later(b);
         return;
     }
+    b->counts = 1;
+    b->room->n_submits++;
+    room_pump(b->room);
     struct room_op *o = room_op_new(b->room, STORE_ADD, on_added, b);
     o->op.jobs = b->rows;
     o->op.n = b->n_rows;

@@ -513,6 +513,11 @@ void engine_limit(struct engine *e, const struct xfer_limit *limits, unsigned n)
     mailbox_post(&e->notes, &note->mail);
 }
 
+void engine_give_way(struct engine *e, int now)
+{
+    atomic_store_explicit(&e->give_way, now, memory_order_relaxed);
+}
+
 void engine_set_clock(struct engine *e, const char *host, int64_t offset_s)
 {
     struct note *n = note_new(NOTE_CLOCK);

@@ -95,7 +95,8 @@ struct xfer_request {
     int ranged;                /* refuse before its first byte whatever is not 206 (or 416) */
     const char *obo_token;     /* delegation token, or NULL; borrowed till on_done */
     struct xfer_who who;
-    int apart; /* not counted among those of its host, nor among the connections */
+    int apart;     /* not counted among those of its host, nor among the connections */
+    int gives_way; /* its bytes pause at times: engine_give_way() */
     void *owner;
 
     /* read by any thread while it runs */
@@ -157,6 +158,10 @@ void engine_configure(struct engine *e, const struct engine_options *opt);
 
 /* These limits hold, and no others, for what is in flight, too; they are copied. */
 void engine_limit(struct engine *e, const struct xfer_limit *limits, unsigned n);
+
+/* Bytes of requests that give way pause from now on, or go on. However long that is so, they have
+ * at least a third of the time. Costs no wake-up. */
+void engine_give_way(struct engine *e, int now);
 
 /* The clock of that host (as in oci_request.host) is ahead of ours by so many seconds. A 401 about
  * the clock teaches the engine by itself; the signer must be told by vault_offset() either way. */

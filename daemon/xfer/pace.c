@@ -24,6 +24,10 @@ enum {
     MOST_PIECE = 1024 * 1024,
     LEAST_MS = 5,
     MOST_MS = 250,
+    WAY_MS = 1,             /* from one look whether the way is free to the next */
+    WAY_MOST_NS = 10000000, /* that they wait at once */
+    WAY_BEGIN_NS = 5000000, /* that is there to be used, when they begin to wait again */
+    WAY_EARNS = 2,          /* for each moment that they move they may wait so many */
     SLOW = 4 * 1024 * 1024, /* bytes a second: large buffers would come in bursts */
 };
 
@@ -64,14 +68,30 @@ static void refill(struct engine *e, struct bucket *b)
         b->left = most;
 }
 
-/* Milliseconds until all buckets of the job have something in them; 0: now. */
+static int gives_way(struct engine *e)
+{
+    if (!e->way_given && !atomic_load_explicit(&e->give_way, memory_order_relaxed))
+        return 0; /* the usual case costs no look at the clock */
+    uint64_t now = uv_hrtime(), passed = now - e->way_at_ns, left = e->way_left_ns;
+    e->way_at_ns = now;
+    if (e->way_given)
+        left = passed < left ? left - passed : 0;
+    else
+        left = passed < WAY_MOST_NS - left ? left + WAY_EARNS * passed : WAY_MOST_NS;
+    e->way_left_ns = left < WAY_MOST_NS ? left : WAY_MOST_NS;
+    e->way_given = atomic_load_explicit(&e->give_way, memory_order_relaxed) &&
+                   left > (e->way_given ? 0 : WAY_BEGIN_NS);
+    return e->way_given;
+}
+
+/* Milliseconds until it may move bytes as far as can be told; 0: now. */
 static uint64_t closed_ms(struct xfer_job *j)
 {
-    uint64_t most = 0;
+    uint64_t most = j->r->gives_way && gives_way(j->e) ? WAY_MS : 0;
     for (unsigned i = 0; i < j->n_buckets; i++) {
         struct bucket *b = bucket_of(j, i);
         refill(j->e, b);
-        uint64_t ms = b->left > 0 ? 0 : (uint64_t)-b->left / b->l.bytes_per_s + 1;
+        uint64_t ms = b->left > 0 ? 0 : (uint64_t)-b->left / b->l.bytes_per_s + LEAST_MS;
         most = ms > most ? ms : most;
     }
     return most;
@@ -109,7 +129,7 @@ static void on_pace(uv_timer_t *t);
 
 static void look_in(struct engine *e, uint64_t ms)
 {
-    ms = ms < LEAST_MS ? LEAST_MS : ms < MOST_MS ? ms : MOST_MS;
+    ms = ms < WAY_MS ? WAY_MS : ms < MOST_MS ? ms : MOST_MS;
     if (!uv_is_active((uv_handle_t *)&e->pace) || uv_timer_get_due_in(&e->pace) > ms)
         uv_timer_start(&e->pace, on_pace, ms, 0);
 }
@@ -158,20 +178,29 @@ void pace_end(struct xfer_job *j)
     j->granted = 0;
 }
 
+/* It pauses, and its place is at the end of the line. */
+static size_t wait_in_line(struct xfer_job *j, uint64_t ms)
+{
+    pace_leave(j);
+    line_in(j);
+    look_in(j->e, ms);
+    return 0;
+}
+
 size_t pace_ask(struct xfer_job *j, size_t n)
 {
-    if (!j->n_buckets)
+    if (!j->n_buckets && !j->r->gives_way)
         return n;
     if (j->pace == PACE_WAITS)
         return 0;
+    if (j->r->gives_way && gives_way(j->e))
+        return wait_in_line(j, WAY_MS);
+    if (!j->n_buckets)
+        return n;
     if (!j->granted) {
         uint64_t ms = closed_ms(j);
-        if (ms || others_wait(j)) {
-            pace_leave(j);
-            line_in(j);
-            look_in(j->e, ms);
-            return 0;
-        }
+        if (ms || others_wait(j))
+            return wait_in_line(j, ms);
         grant(j, n);
     }
     return j->granted < n ? j->granted : n;
@@ -180,6 +209,8 @@ size_t pace_ask(struct xfer_job *j, size_t n)
 void pace_moved(struct xfer_job *j, size_t n)
 {
     size_t ahead = n > j->granted ? n - j->granted : 0;
+    if (!j->n_buckets)
+        return;
     j->granted -= n - ahead;
     pace_take(j, ahead);
 }
@@ -191,7 +222,7 @@ int pace_may_begin(struct xfer_job *j)
     uint64_t ms = closed_ms(j);
     if (!ms && (j->e->pace_begins || !others_wait(j)))
         return 1;
-    look_in(j->e, ms);
+    look_in(j->e, ms ? ms : LEAST_MS);
     return 0;
 }
 
@@ -223,7 +254,8 @@ static void serve_line(struct engine *e)
         if (closed_ms(j))
             continue;
         line_out(j);
-        grant(j, rest < MOST_PIECE ? rest : MOST_PIECE);
+        if (j->n_buckets && !j->granted)
+            grant(j, rest < MOST_PIECE ? rest : MOST_PIECE);
         due_in(j);
     }
     resume_due(e);

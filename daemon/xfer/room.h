@@ -248,15 +248,18 @@ struct engine {
     uv_timer_t pace;  /* a bucket is empty: until there is something in it */
     struct bucket *buckets;
     unsigned n_buckets;
-    struct xfer_job *paced, *due; /* that wait for a bucket; that go on in this turn */
-    int pace_turn;                /* which of them and of those that begin come first */
-    int pace_begins;              /* those that begin have their turn */
+    struct xfer_job *paced, *due;    /* that wait for a bucket; that go on in this turn */
+    uint64_t way_at_ns, way_left_ns; /* of the last look; how long they may still pause */
+    int way_given;
+    int pace_turn;   /* which of them and of those that begin come first */
+    int pace_begins; /* those that begin have their turn */
     uv_prepare_t flush;
     uv_poll_t pipes; /* an epoll of pipes that are full: nobody's flags are touched */
     int pipes_fd;
 
     /* any thread's */
     atomic_uint n_holders; /* engine_drop() */
+    _Atomic int give_way;  /* engine_give_way() */
     sem_t told;            /* closing: all results have been posted */
     _Atomic uint64_t n_requests, bytes_up, bytes_down, n_connects;
 };

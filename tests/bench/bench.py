@@ -26,15 +26,9 @@ import transfers  # noqa: F401
 from kit import BENCHES, note
 from service import Service
 
-<<<<<<< HEAD
-SPEED = ("put_4k_tls", "put_4k", "put_4k_floor", "put_big_tls", "put_big", "get_big_tls", "get_big",
-         "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate", "status_busy",
-         "memory", "ctl", "scale", "python")
-=======
 SPEED = ("put_4k_tls", "put_4k", "put_4k_floor", "hop", "put_big_tls", "put_big", "get_big_tls",
-         "get_big", "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate", "status_busy",
-         "memory", "ctl", "scale")
->>>>>>> bd406599a69ef9e5f9d40a4ddba2e3c3277c6b4e
+         "get_big", "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate",
+         "status_busy", "fair", "fair_tls", "memory", "ctl", "scale", "python")
 
 
 def main():

@@ -1265,6 +1265,41 @@ static void test_limit_starves_nobody(void **state)
     rig_close(&g);
 }
 
+static uint64_t ms_of_large(struct rig *g, struct xfer_file *f, uint64_t size, int gives_way)
+{
+    struct ask a;
+    ask_put(&a, g, f, 0, size);
+    a.r.gives_way = gives_way;
+    uint64_t from = clock_mono_ms();
+    run(&a);
+    assert_ok(&a);
+    ask_fini(&a);
+    return clock_mono_ms() - from;
+}
+
+/* While it gives way it moves for a part of the time only, yet it gets there. */
+static void test_large_ones_give_way(void **state)
+{
+    (void)state;
+    struct rig g;
+    uint64_t free_ms = UINT64_MAX;
+    rig_open(&g);
+    struct xfer_file *f = pattern_file(30 * MIB, 0);
+    engine_give_way(g.e, 1);
+    for (int i = 0; i < 4; i++) { /* the quickest of those that need not */
+        uint64_t ms = ms_of_large(&g, f, 30 * MIB, 0);
+        free_ms = ms < free_ms ? ms : free_ms;
+    }
+    uint64_t ms = 0;
+    for (int i = 0; i < 4; i++)
+        ms += ms_of_large(&g, f, 30 * MIB, 1);
+    assert_true(ms >= 5 * free_ms);
+    engine_give_way(g.e, 0);
+    ms_of_large(&g, f, 30 * MIB, 1);
+    xfer_file_unref(f);
+    rig_close(&g);
+}
+
 static void test_full_disk(void **state)
 {
     (void)state;
@@ -1482,6 +1517,7 @@ int main(void)
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_limits_of_some),
         cmocka_unit_test(test_limit_starves_nobody),
+        cmocka_unit_test(test_large_ones_give_way),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_short_write),
         cmocka_unit_test(test_pool_fails),
