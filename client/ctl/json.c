@@ -58,6 +58,7 @@ static void pack_job(const struct ocid_job *j, struct oc_buf *b)
     STR(job, source, j->source);
     STR(job, dest, j->dest);
     NUM(job, spool, true, j->spool);
+    NUM(job, in_memory, true, j->in_memory);
     NUM(job, size, j->size, j->identified || j->size);
     NUM(job, dev, j->dev, j->identified);
     NUM(job, inode, j->inode, j->identified);

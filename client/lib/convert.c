@@ -209,6 +209,7 @@ static void job_out(const struct ocid_job *in, struct ocp_job *out)
     SET_STR(source, in->source);
     SET_STR(dest, in->dest);
     SET_NUM(spool, true, in->spool);
+    SET_NUM(in_memory, true, in->in_memory);
     SET_NUM(size, in->size, in->identified);
     SET_NUM(dev, in->dev, in->identified);
     SET_NUM(inode, in->inode, in->identified);
@@ -345,6 +346,7 @@ static int job_in(struct lib_arena *a, const struct ocp_span *span, const struct
     out->dest = copy(a, j.dest, &oom);
     out->compartment = copy(a, j.compartment, &oom);
     out->spool = j.spool;
+    out->in_memory = j.in_memory;
     out->identified = OCP_HAS(&j, job, inode);
     out->size = j.size;
     out->dev = j.dev;

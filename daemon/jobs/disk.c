@@ -422,6 +422,15 @@ static void on_orphans(struct room_op *o)
     }
 }
 
+/* Its bytes went with the daemon before this one. */
+static void end_lost(struct room *r, struct job *j)
+{
+    struct oc_err err;
+    oc_fail(&err, OCID_E_LOST, 0,
+            "its bytes were kept in the memory of a daemon that has ended: put them again");
+    job_end(r, j, &err, NULL);
+}
+
 static void admit_all(struct room *r)
 {
     struct ocp_job spec;
@@ -429,6 +438,8 @@ static void admit_all(struct room *r)
         job_spec(j, &spec);
         if (spec.after.count)
             room_watch_after(r, j, &spec);
+        if (spec.in_memory && !j->ending)
+            end_lost(r, j);
         if (j->state != OCP_ENUM_state_paused && !j->ending)
             room_admit(r, j);
     }

@@ -47,7 +47,7 @@ struct job {
     uint32_t asleep;  /* sleep.c's place of a job that waits without a run, 0: it does not */
     uint32_t attempt; /* failures since the last success */
     uint32_t tries;   /* failures in all */
-    int pipe_fd;      /* the client's pipe, -1: none; closed with the job's end */
+    int pipe_fd;      /* the client's pipe or (put) memfd, -1: none; closed with the job's end */
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
     uint8_t restored; /* an earlier run may have done more than the row says */
@@ -82,6 +82,9 @@ static inline int job_is_set(const struct job *j)
     return job_is_set_kind(j->kind);
 }
 
+/* It is a put of bytes that are held in memory. */
+int job_in_memory(const struct job *j);
+
 /* A job from what was submitted (checked before: spec.h), not yet in the book. */
 struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec);
 
@@ -90,7 +93,7 @@ struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec);
 struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct ocp_str outcome);
 void job_free(struct job *j);
 
-/* The client's pipe, if there is one: its reader sees the end. */
+/* The client's pipe, if there is one: its reader sees the end. Its memfd: the bytes are gone. */
 void job_close_pipe(struct job *j);
 
 /* What was submitted; borrows from j. */

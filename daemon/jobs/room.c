@@ -492,6 +492,17 @@ struct job *room_find(struct room *r, uint32_t uid, uint64_t id)
     return j && j->uid == uid ? j : NULL;
 }
 
+uint64_t room_held_in_memory(const struct room *r, uint32_t uid, uint64_t *ret_bytes)
+{
+    uint64_t n = 0;
+    *ret_bytes = 0;
+    for (const struct sharer *sh = r->sched.sharers; sh; sh = sh->next) {
+        n += sh->uid == uid ? sh->n_in_memory : 0;
+        *ret_bytes += sh->uid == uid ? sh->bytes_in_memory : 0;
+    }
+    return n;
+}
+
 void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_COUNT])
 {
     memset(ret, 0, OCP_ENUM_state_COUNT * sizeof *ret);

@@ -139,6 +139,9 @@ void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *
 /* The same from a row of the store, for jobs that have left memory. */
 void room_pack_row(const struct store_job *row, struct oc_buf *b);
 
+/* How many jobs of uid's are kept in memory, and their bytes. */
+uint64_t room_held_in_memory(const struct room *r, uint32_t uid, uint64_t *ret_bytes);
+
 /* Counts of uid's jobs by state, indexed by enum ocp_state. */
 void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_COUNT]);
 

@@ -19,8 +19,9 @@ struct sharer {
     struct sharer *next; /* all sharers */
     uint32_t uid;
     char label[65];
-    unsigned n_jobs;                     /* that refer to it */
-    uint64_t n_in[OCP_ENUM_state_COUNT]; /* of these, by state */
+    unsigned n_jobs;                       /* that refer to it */
+    uint64_t n_in[OCP_ENUM_state_COUNT];   /* of these, by state */
+    uint64_t n_in_memory, bytes_in_memory; /* of these, whose bytes are kept there */
     struct {
         struct lane lanes[SCHED_PRIORITIES];
         unsigned n_queued;

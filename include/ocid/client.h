@@ -257,6 +257,7 @@ struct ocid_job {
     uint64_t timeout_ms; /* fail when not done after this time; 0: never */
 
     const char *upload_id; /* abort: of struct ocid_row */
+    bool in_memory;        /* put, with spool: see ocid_bytes(); in answers: it is kept there */
 };
 
 static inline struct ocid_job ocid_job_of(enum ocid_kind kind)
@@ -277,7 +278,9 @@ static inline struct ocid_job ocid_job_of(enum ocid_kind kind)
 OCID_API int ocid_source(struct ocid_job *job, const char *path, int fd, struct ocid_failure *why);
 
 /* A sealed memfd with a copy of n bytes, for job.fd of a put (with job.spool: on disk before the
- * reply). The caller closes *ret_fd. why may be NULL. */
+ * reply; with job.in_memory as well, the daemon may keep the memfd open instead, which is quicker,
+ * and the job fails with OCID_E_LOST if the daemon ends before it). The caller closes *ret_fd. why
+ * may be NULL. */
 OCID_API int ocid_bytes(const void *bytes, size_t n, int *ret_fd, struct ocid_failure *why);
 
 /* Gives n jobs to the daemon; ret_ids has room for n. An id given here is on disk. Large arrays

@@ -16,11 +16,8 @@ import sys
 
 import counts  # noqa: F401, their benchmarks enter BENCHES
 import footprint  # noqa: F401
-<<<<<<< HEAD
-import packages  # noqa: F401
-=======
 import hop  # noqa: F401
->>>>>>> bd406599a69ef9e5f9d40a4ddba2e3c3277c6b4e
+import packages  # noqa: F401
 import submits  # noqa: F401
 import transfers  # noqa: F401
 from kit import BENCHES, note

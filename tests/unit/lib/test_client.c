@@ -256,7 +256,7 @@ static void test_every_field_of_a_job_travels(void **state)
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         *strings[i] = "/";
     j.fd = 0;
-    j.spool = j.identified = j.if_absent = j.overwrite = true;
+    j.spool = j.in_memory = j.identified = j.if_absent = j.overwrite = true;
     j.part_bytes = j.limit = j.set = j.timeout_ms = j.below = 7;
     j.offset = j.length = 7;
     j.priority = 0;

@@ -111,10 +111,12 @@ class Core:
                   bytes_spooled: int = 0) -> int:
         return (await self.submit([job], fds, bytes_spooled))[0]
 
-    async def put_bytes(self, data: Any, to: str, options: Mapping[str, Any]) -> int:
+    async def put_bytes(self, data: Any, to: str, durable: bool,
+                        options: Mapping[str, Any]) -> int:
         if not isinstance(to, str):
             raise TypeError("put_bytes(to, data): the place comes first")
-        return (await self.put_buffers([({**place(to), **job_options(options)}, data)]))[0]
+        kept = {} if durable else {"in_memory": True}
+        return (await self.put_buffers([({**place(to), **job_options(options), **kept}, data)]))[0]
 
     async def put_buffers(self, puts: Iterable[tuple[Mapping[str, Any], Any]]) -> List[int]:
         """Raw jobs without their kind, each with its bytes; as many in a message as it carries."""

@@ -136,6 +136,7 @@ ERRORS: dict[str, Error] = {
     "space": Error(-44, "cured", 1, "no space is left"),
     "destination": Error(-45, "cured", 1, "the destination cannot be written"),
     "some_failed": Error(-46, "never", 8, "some of several jobs have failed"),
+    "lost": Error(-47, "never", 1, "the bytes were in memory only, and are gone"),
 }
 
 MESSAGES: dict[str, tuple[Field, ...]] = {
@@ -206,6 +207,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("upload_id", "str", False, 511, "", "abort: the upload"),
         Field("offset", "u64", False, 0, "", "get into a pipe: first byte; none beyond the end"),
         Field("length", "u64", False, 0, "", "get into a pipe: most bytes; 0: to the end"),
+        Field("in_memory", "bool", False, 0, "", "put, with spool: a sealed memfd may be kept open instead; lost when the daemon ends first"),
     ),
     "outcome": (
         Field("error", "str", False, 32, "", "failed: name of the error"),

@@ -159,14 +159,16 @@ class Client:
         ident, members = await self._core.put_many(sources, to, base, options)
         return JobSet(self, ident, members=members)
 
-    async def put_bytes(self, to: str, data: Any, **options: Unpack[PutOptions]) -> Job:
+    async def put_bytes(self, to: str, data: Any, *, durable: bool = True,
+                        **options: Unpack[PutOptions]) -> Job:
         """The copy into a memfd is made on the loop: 0.2 s a GiB."""
-        return Job(self, await self._core.put_bytes(data, to, options))
+        return Job(self, await self._core.put_bytes(data, to, durable, options))
 
-    async def put_json(self, to: str, value: Any, **options: Unpack[PutOptions]) -> Job:
+    async def put_json(self, to: str, value: Any, *, durable: bool = True,
+                       **options: Unpack[PutOptions]) -> Job:
         import json
         options.setdefault("content_type", "application/json")
-        return await self.put_bytes(to, json.dumps(value).encode(), **options)
+        return await self.put_bytes(to, json.dumps(value).encode(), durable=durable, **options)
 
     # Downloads.
 

@@ -225,15 +225,18 @@ class Client:
         ident, members = run(self._core.put_many(sources, to, base, options))
         return JobSet(self, ident, members=members)
 
-    def put_bytes(self, to: str, data: Any, **options: Unpack[PutOptions]) -> Job:
+    def put_bytes(self, to: str, data: Any, *, durable: bool = True,
+                  **options: Unpack[PutOptions]) -> Job:
         """Queues anything with the buffer protocol (bytes, an array, …) or a binary file object.
-        The bytes are on the daemon's disk when this returns."""
-        return Job(self, run(self._core.put_bytes(data, to, options)))
+        The bytes are on the daemon's disk when this returns. durable=False: they may be in its
+        memory only, which is quicker; if the daemon ends before the job, this fails as Lost."""
+        return Job(self, run(self._core.put_bytes(data, to, durable, options)))
 
-    def put_json(self, to: str, value: Any, **options: Unpack[PutOptions]) -> Job:
+    def put_json(self, to: str, value: Any, *, durable: bool = True,
+                 **options: Unpack[PutOptions]) -> Job:
         import json
         options.setdefault("content_type", "application/json")
-        return self.put_bytes(to, json.dumps(value).encode(), **options)
+        return self.put_bytes(to, json.dumps(value).encode(), durable=durable, **options)
 
     # Downloads.
 
