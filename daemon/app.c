@@ -76,7 +76,6 @@ static struct engine_options engine_options_of(const struct config *c)
         .stall_seconds = c->network_stall_seconds,
         .connections = c->transfer_connections,
         .io_per_mount = c->transfer_io_per_mount,
-        .max_bytes_per_s = (uint64_t)c->transfer_max_mib_per_second << 20,
         .user_agent = "ocid/" OCID_VERSION,
         .sign_fd = -1,
     };

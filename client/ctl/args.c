@@ -48,6 +48,7 @@ const struct verb ctl_verbs[N_VERBS] = {
     [VERB_start] = {"start", 0, 0, "", "start your daemon in the background", cmd_start},
     [VERB_stop] = {"stop", 0, 0, "", "end your daemon; its queue stays", cmd_stop},
     [VERB_reload] = {"reload", 0, 0, "", "let the daemon read its configuration again", cmd_reload},
+    [VERB_limit] = {"limit", 0, 0, "", "show or set limits of bandwidth and of jobs", cmd_limit},
     [VERB_stats] = {"stats", 0, 0, "", "show the daemon at a glance", cmd_stats},
     [VERB_version] = {"version", 0, 0, "", "show version numbers", cmd_version},
     [VERB_help] = {"help", 0, 1, "[VERB]", "explain a verb", cmd_help},
@@ -127,9 +128,19 @@ const struct flag ctl_flags[] = {
     /* status */
     {"state", 's', TAKE_STATE, AT(state), B(status), "STATE",
      "only queued, running, waiting, paused, done, failed or cancelled"},
-    {"set", 0, TAKE_ID, AT(set), B(status), "ID", "the members of this set"},
+    {"set", 0, TAKE_ID, AT(set), B(status) | B(limit), "ID",
+     "the members of this set; limit: hold them together"},
     {"all", 'a', TAKE_YES, AT(all), B(status), NULL, "not only the newest"},
     {"follow", 'f', TAKE_YES, AT(follow), B(status), NULL, "a line for each change, until Ctrl-C"},
+
+    /* limit */
+    {"rate", 0, TAKE_RATE, AT(rate), B(limit), "RATE|none",
+     "bytes a second, up and down together, as 20M or 500K"},
+    {"jobs", 0, TAKE_COUNT, AT(jobs), B(limit), "N|none",
+     "so many large jobs at work at a time, and so many up to 1 MiB"},
+    {"uid", 0, TAKE_NUMBER, AT(uid), B(limit), "N", "hold this user"},
+    {"client", 0, TAKE_TEXT, AT(client), B(limit), "LABEL",
+     "hold this client: the label that a program or a notebook has given itself"},
 
     /* keys, daemon */
     {"passphrase-fd", 0, TAKE_FD, AT(fd), B(unlock) | B(setup) | B(doctor), "N",
@@ -323,7 +334,8 @@ static const char *const habits[][2] = {
     {"remove", "rm"},       {"stat", "head"},    {"info", "head"},       {"jobs", "status"},
     {"queue", "status"},    {"kill", "cancel"},  {"abort", "cancel"},    {"mb", "mkbucket"},
     {"continue", "resume"}, {"follow", "wait"},  {"top", "stats"},       {"configure", "setup"},
-    {"init", "setup"},      {"check", "doctor"}, {"diagnose", "doctor"},
+    {"init", "setup"},      {"check", "doctor"}, {"diagnose", "doctor"}, {"throttle", "limit"},
+    {"bwlimit", "limit"},
 };
 
 static const char *verb_name(size_t i, const void *arg)
@@ -392,6 +404,10 @@ static const char *bad_value(const struct flag *f)
         return "a size, as 67108864, 64MiB or 1.5G";
     case TAKE_TIME:
         return "a time, as 90s, 15m, 1h30m or 7d";
+    case TAKE_RATE:
+        return "a rate, as 20M, 1.5MiB or 500K (bytes a second, units of 1024), or none";
+    case TAKE_COUNT:
+        return "a number from 1 on, or none";
     case TAKE_DIGIT:
         return "a digit from 0 to 9";
     case TAKE_FD:
@@ -444,6 +460,26 @@ static int take_pair(struct args *a, char *text)
     return 0;
 }
 
+/* "none", or a number or size that is not 0. */
+static int take_or_none(const char *text, int (*read)(const char *text, uint64_t *ret),
+                        uint64_t *ret)
+{
+    uint64_t v = 0;
+    if (strcasecmp(text, "none") && (read(text, &v) || !v))
+        return -1;
+    *ret = v;
+    return 0;
+}
+
+/* "20MiB/s" is "20MiB", too. */
+static int take_rate(char *text, uint64_t *ret)
+{
+    size_t n = strlen(text);
+    if (n > 2 && !strcmp(text + n - 2, "/s"))
+        text[n - 2] = 0;
+    return take_or_none(text, args_size, ret);
+}
+
 /* -1: not a value of that sort. */
 static int take(struct args *a, const struct flag *f, char *text)
 {
@@ -489,6 +525,10 @@ static int take(struct args *a, const struct flag *f, char *text)
         return take_links(text, at);
     case TAKE_TIER:
         return take_tier(text, at);
+    case TAKE_RATE:
+        return take_rate(text, at);
+    case TAKE_COUNT:
+        return take_or_none(text, args_number, at);
     }
     return -1;
 }
@@ -561,6 +601,11 @@ static int check(const struct args *a, char *why, size_t size)
         return fail(why, size,
                     "ls: --long is for people, --to FILE gets JSON lines; "
                     "choose with --fields");
+    if (a->verb == VERB_limit && a->set && (a->client || a->uid != ARGS_NONE))
+        return fail(why, size, "limit: --set excludes --client and --uid");
+    if (a->verb == VERB_limit && (a->set || a->client || a->uid != ARGS_NONE) &&
+        a->rate == ARGS_NONE && a->jobs == ARGS_NONE)
+        return fail(why, size, "limit: --rate or --jobs is missing");
     if (a->verb == VERB_setup && a->no_phrase && a->fd >= 0)
         return fail(why, size, "setup: --no-passphrase and --passphrase-fd exclude each other");
     if (a->verb == VERB_status && (a->state >= 0 || a->set || a->all || a->limit) && a->n_words)
@@ -580,7 +625,10 @@ int args_parse(int argc, char **argv, struct args *ret, char *why, size_t size)
                          .wait = -1,
                          .state = -1,
                          .fd = -1,
-                         .abort_older_ms = ARGS_NO_AGE};
+                         .abort_older_ms = ARGS_NO_AGE,
+                         .rate = ARGS_NONE,
+                         .jobs = ARGS_NONE,
+                         .uid = ARGS_NONE};
     table_make(&t, CTL_ALL & ~(B(cat) | B(help)), "+");
     optind = 0; /* glibc: begin anew */
     if (argc > 1 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))) {

@@ -37,6 +37,7 @@
     X(start)                                                                                       \
     X(stop)                                                                                        \
     X(reload)                                                                                      \
+    X(limit)                                                                                       \
     X(stats)                                                                                       \
     X(version)                                                                                     \
     X(help)
@@ -78,6 +79,8 @@ enum take {
     TAKE_STATE,
     TAKE_LINKS,
     TAKE_TIER,
+    TAKE_RATE,  /* bytes a second, 0: none; uint64_t */
+    TAKE_COUNT, /* a number, 0: none */
 };
 
 struct flag {
@@ -97,6 +100,7 @@ enum links { LINKS_FOLLOW, LINKS_SKIP, LINKS_ERROR };
 
 enum { ARGS_AFTER_MAX = 1000, ARGS_PAIRS_MAX = 64 };
 #define ARGS_NO_AGE UINT64_MAX
+#define ARGS_NONE   UINT64_MAX /* not given, where 0 says something */
 
 /* A member that was not given is 0, NULL or -1, as said. */
 struct args {
@@ -138,7 +142,11 @@ struct args {
     /* status */
     int state; /* -1 */
     int all, follow;
-    uint64_t set;
+    uint64_t set; /* limit, too */
+
+    /* limit */
+    uint64_t rate, jobs, uid; /* ARGS_NONE */
+    const char *client;
 
     /* keys, daemon */
     int fd; /* -1 */

@@ -73,6 +73,17 @@ static const char *const more[N_VERBS] = {
         "  ocictl doctor --quick --quiet           for probes: only what is wrong is printed\n"
         "  ocictl doctor --bucket oci://backup/photos/\n",
     [VERB_unlock] = "Asks once on the terminal. Jobs that wait for the key go on by themselves.\n",
+    [VERB_limit] =
+        "Without options: the limits that hold. A limit holds at once, for transfers in flight, "
+        "too,\n"
+        "and until it is lifted (none), over restarts; that of a set ends with it. Where several "
+        "hold\n"
+        "for a job, the lowest counts. Only root and the daemon's own user may limit others.\n"
+        "\n"
+        "  ocictl limit --rate 20M                 all transfers together\n"
+        "  ocictl limit --jobs 4 --set 12          four large members of set 12 at a time\n"
+        "  ocictl limit --rate 2M --client nb-7\n"
+        "  ocictl limit --rate none\n",
     [VERB_start] = "For machines without systemd (else: systemctl --user enable --now "
                    "ocid.socket).\nIt is started once, however many ask at the same moment. Its "
                    "words are kept in\n$XDG_STATE_HOME/ocid/ocid-HOSTNAME.log.\n",

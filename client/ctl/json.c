@@ -58,6 +58,7 @@ static void pack_job(const struct ocid_job *j, struct oc_buf *b)
     STR(job, source, j->source);
     STR(job, dest, j->dest);
     NUM(job, spool, true, j->spool);
+    NUM(job, in_memory, true, j->in_memory);
     NUM(job, size, j->size, j->identified || j->size);
     NUM(job, dev, j->dev, j->identified);
     NUM(job, inode, j->inode, j->identified);
@@ -145,6 +146,7 @@ void json_status(const struct ocid_status *s)
     NUM(status, n_failed, s->n_failed, set);
     NUM(status, n_cancelled, s->n_cancelled, set);
     NUM(status, sealed, s->sealed, set);
+    STR(status, held, s->held);
     if (s->job)
         pack_job(s->job, &job);
     NUM(status, job, ocp_span(&job, 1), s->job);
@@ -180,11 +182,34 @@ void json_row(const struct ocid_row *r)
     put_line(&b);
 }
 
+static void limit_out(const struct ocid_limit *l, struct ocp_limit *ret)
+{
+    struct ocp_limit m = {0};
+    OCP_SET(&m, limit, scope, (int)l->scope);
+    NUM(limit, uid, l->uid, l->uid != OCID_UNKNOWN);
+    STR(limit, label, l->label);
+    NUM(limit, set, l->set, l->set);
+    NUM(limit, bytes_per_s, l->bytes_per_s, l->bytes_per_s != OCID_UNKNOWN);
+    NUM(limit, jobs, l->jobs, l->jobs != OCID_UNKNOWN);
+    NUM(limit, at_work, l->at_work, !l->configured);
+    NUM(limit, at_work_small, l->at_work_small, !l->configured);
+    NUM(limit, configured, l->configured, l->configured);
+    *ret = m;
+}
+
+void json_limit(const struct ocid_limit *l)
+{
+    struct ocp_limit m;
+    limit_out(l, &m);
+    put(&ocp_desc_limit, &m);
+}
+
 void json_stats(const struct ocid_stats *s)
 {
     struct ocp_stats m = {0};
-    struct oc_buf profiles;
+    struct oc_buf profiles, limits;
     oc_buf_init(&profiles, LINE_MAX);
+    oc_buf_init(&limits, LINE_MAX);
     STR(stats, software, s->software);
     OCP_SET(&m, stats, pid, s->pid);
     OCP_SET(&m, stats, uptime_ms, s->uptime_ms);
@@ -204,8 +229,15 @@ void json_stats(const struct ocid_stats *s)
     STR(stats, config, s->config);
     STR(stats, state_dir, s->state_dir);
     OCP_SET(&m, stats, descriptors, s->descriptors);
+    for (size_t i = 0; i < s->n_limits; i++) {
+        struct ocp_limit l;
+        limit_out(&s->limits[i], &l);
+        ocp_pack(&ocp_desc_limit, &l, &limits);
+    }
+    OCP_SET(&m, stats, limits, ocp_span(&limits, (uint32_t)s->n_limits));
     put(&ocp_desc_stats, &m);
     oc_buf_fini(&profiles);
+    oc_buf_fini(&limits);
 }
 
 void json_ack(const struct ocid_ack *a)

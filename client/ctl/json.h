@@ -10,6 +10,7 @@
 /* Each prints one line to stdout. */
 void json_status(const struct ocid_status *s);
 void json_row(const struct ocid_row *r);
+void json_limit(const struct ocid_limit *l);
 void json_stats(const struct ocid_stats *s);
 void json_ack(const struct ocid_ack *a);
 

@@ -173,7 +173,10 @@ char *render_what(const struct ocid_job *job, char *out, size_t size)
     switch (job->kind) {
     case OCID_KIND_PUT:
         snprintf(out, size, "put %s to %s",
-                 job->source && !job->spool ? render_name(job->source) : "(standard input)", uri);
+                 job->in_memory               ? "(memory)"
+                 : job->source && !job->spool ? render_name(job->source)
+                                              : "(standard input)",
+                 uri);
         break;
     case OCID_KIND_GET:
     case OCID_KIND_PULL:
@@ -372,7 +375,7 @@ static void job_lines(const struct ocid_job *j)
 {
     char uri[RENDER_NAME];
     text("kind", ocid_kind_name((int)j->kind));
-    text("from", j->spool ? "(standard input)" : j->source);
+    text("from", j->spool ? "(standard input)" : j->in_memory ? "(memory)" : j->source);
     if (j->bucket && *j->bucket)
         render_pair(j->kind == OCID_KIND_PUT ? "to" : "object", render_uri(j, uri, sizeof uri));
     text("to", j->dest);
@@ -437,6 +440,7 @@ void render_job(const struct ocid_status *s, uint64_t now_ms, bool color)
     printf("%-19s  %s%s%s\n", "state", on, render_state(s, state, sizeof state),
            *on ? "\033[0m" : "");
     text("waits because", why);
+    text("held back", s->held);
     if (s->job)
         job_lines(s->job);
     if (render_is_set(s) && !forgotten(s))

@@ -324,6 +324,33 @@ int ocid_send_stats(struct ocid *c, ocid_reply_fn *fn, void *user, uint64_t *ret
     return send_none(c, OCP_METHOD_daemon_stats, fn, user, ret_request);
 }
 
+int ocid_send_limit(struct ocid *c, const struct ocid_limit *limit, ocid_reply_fn *fn, void *user,
+                    uint64_t *ret_request)
+{
+    struct ocid_limit l;
+    struct ocp_limit m = {0};
+    struct oc_err err;
+    int rc = lib_enter(c, false);
+    if (rc)
+        return rc;
+    if (lib_struct(&l, sizeof l, limit, "ocid_limit_of()", &err))
+        return lib_leave(c, lib_failed(c, &err, -1));
+    if ((unsigned)l.scope > OCID_SCOPE_SET)
+        return lib_leave(c, lib_fail(c, OCID_E_INVALID, 0, "no such scope of a limit"));
+    OCP_SET(&m, limit, scope, (int)l.scope);
+    if (l.uid != OCID_UNKNOWN)
+        OCP_SET(&m, limit, uid, l.uid);
+    if (l.label)
+        OCP_SET(&m, limit, label, ocp_str(l.label));
+    if (l.set)
+        OCP_SET(&m, limit, set, l.set);
+    if (l.bytes_per_s != OCID_UNKNOWN)
+        OCP_SET(&m, limit, bytes_per_s, l.bytes_per_s);
+    if (l.jobs != OCID_UNKNOWN)
+        OCP_SET(&m, limit, jobs, l.jobs);
+    return lib_leave(c, send_one(c, OCP_METHOD_daemon_limit, &m, NULL, fn, user, ret_request));
+}
+
 int ocid_send_reload(struct ocid *c, ocid_reply_fn *fn, void *user, uint64_t *ret_request)
 {
     return send_none(c, OCP_METHOD_daemon_reload, fn, user, ret_request);
@@ -463,6 +490,16 @@ int ocid_act(struct ocid *c, enum ocid_act act, const uint64_t *ids, size_t n, i
     return lib_leave(c, rc);
 }
 
+static int await_stats(struct ocid *c, int rc, uint64_t request, struct lib_wait *w, int timeout_ms,
+                       const struct ocid_stats **ret)
+{
+    if (!rc)
+        rc = lib_await(c, request, w, lib_deadline(timeout_ms));
+    if (!rc && ret)
+        *ret = w->reply.stats;
+    return lib_leave(c, rc);
+}
+
 int ocid_stats(struct ocid *c, int timeout_ms, const struct ocid_stats **ret)
 {
     struct lib_wait w = {0};
@@ -471,11 +508,19 @@ int ocid_stats(struct ocid *c, int timeout_ms, const struct ocid_stats **ret)
     if (rc)
         return rc;
     rc = ocid_send_stats(c, lib_on_reply, &w, &request);
-    if (!rc)
-        rc = lib_await(c, request, &w, lib_deadline(timeout_ms));
-    if (!rc)
-        *ret = w.reply.stats;
-    return lib_leave(c, rc);
+    return await_stats(c, rc, request, &w, timeout_ms, ret);
+}
+
+int ocid_limit(struct ocid *c, const struct ocid_limit *limit, int timeout_ms,
+               const struct ocid_stats **ret)
+{
+    struct lib_wait w = {0};
+    uint64_t request;
+    int rc = lib_enter(c, true);
+    if (rc)
+        return rc;
+    rc = ocid_send_limit(c, limit, lib_on_reply, &w, &request);
+    return await_stats(c, rc, request, &w, timeout_ms, ret);
 }
 
 int ocid_reload(struct ocid *c, int timeout_ms)

@@ -209,6 +209,7 @@ static void job_out(const struct ocid_job *in, struct ocp_job *out)
     SET_STR(source, in->source);
     SET_STR(dest, in->dest);
     SET_NUM(spool, true, in->spool);
+    SET_NUM(in_memory, true, in->in_memory);
     SET_NUM(size, in->size, in->identified);
     SET_NUM(dev, in->dev, in->identified);
     SET_NUM(inode, in->inode, in->identified);
@@ -345,6 +346,7 @@ static int job_in(struct lib_arena *a, const struct ocp_span *span, const struct
     out->dest = copy(a, j.dest, &oom);
     out->compartment = copy(a, j.compartment, &oom);
     out->spool = j.spool;
+    out->in_memory = j.in_memory;
     out->identified = OCP_HAS(&j, job, inode);
     out->size = j.size;
     out->dev = j.dev;
@@ -436,6 +438,8 @@ static int status_in(struct lib_arena *a, const struct ocp_status *s, struct oci
         .n_cancelled = s->n_cancelled,
         .sealed = s->sealed,
     };
+    if (OCP_HAS(s, status, held) && !(out->held = copy(a, s->held, &rc)))
+        return no_memory(err);
     if (OCP_HAS(s, status, job))
         rc = job_in(a, &s->job, &out->job, err);
     if (!rc && OCP_HAS(s, status, outcome))
@@ -465,6 +469,36 @@ int lib_page(struct lib_arena *a, const struct ocp_statuses *in, struct ocid_pag
     return rc;
 }
 
+static int limits_in(struct lib_arena *a, const struct ocp_span *in, struct ocid_stats *out,
+                     struct oc_err *err)
+{
+    struct ocp_iter it = {0};
+    struct ocp_limit m;
+    int rc, oom = 0;
+    struct ocid_limit *l = lib_alloc(a, (in->count + 1) * sizeof *l);
+    if (!l)
+        return no_memory(err);
+    out->limits = l;
+    while ((rc = ocp_next_sub(&ocp_desc_limit, in, &it, &m, NULL, err)) == 1) {
+        *l = ocid_limit_of((enum ocid_scope)m.scope);
+        if (OCP_HAS(&m, limit, uid))
+            l->uid = m.uid;
+        if (OCP_HAS(&m, limit, label))
+            l->label = copy(a, m.label, &oom);
+        l->set = m.set;
+        if (OCP_HAS(&m, limit, bytes_per_s))
+            l->bytes_per_s = m.bytes_per_s;
+        if (OCP_HAS(&m, limit, jobs))
+            l->jobs = m.jobs;
+        l->at_work = m.at_work;
+        l->at_work_small = m.at_work_small;
+        l->configured = m.configured;
+        l++;
+        out->n_limits++;
+    }
+    return oom ? no_memory(err) : rc;
+}
+
 int lib_stats(struct lib_arena *a, const struct ocp_stats *in, struct ocid_stats *out,
               struct oc_err *err)
 {
@@ -490,7 +524,8 @@ int lib_stats(struct lib_arena *a, const struct ocp_stats *in, struct ocid_stats
     };
     if (oom)
         return no_memory(err);
-    return lib_pairs(a, &in->profiles, &out->profiles, &out->n_profiles, err);
+    int rc = limits_in(a, &in->limits, out, err);
+    return rc ? rc : lib_pairs(a, &in->profiles, &out->profiles, &out->n_profiles, err);
 }
 
 int lib_acks(struct lib_arena *a, const struct ocp_acks *in, struct ocid_ack *acks, size_t n,

@@ -170,6 +170,10 @@ void room_adopt(struct room *r, struct job *j, const char *label, const struct o
 {
     j->sharer = sched_sharer_ref(&r->sched, j->uid, label);
     j->sharer->n_in[j->state]++;
+    if (job_in_memory(j)) {
+        j->sharer->n_in_memory++;
+        j->sharer->bytes_in_memory += j->bytes;
+    }
     book_add(&r->book, j);
     feed_touch(&r->feed, j);
     j->set = spec->set ? book_find(&r->book, spec->set) : NULL;
@@ -231,6 +235,8 @@ void room_on_final(struct room *r, struct job *j)
     room_end_timer(j);
     if (j->set)
         leave_set(r, j);
+    if (j->tally)
+        limits_drop_set(r, j->id);
     tell_successors(r, j);
     if (++r->n_ended % 10000 == 0)
         room_prune(r);
@@ -341,7 +347,7 @@ static int pause_one(struct room *r, struct job *j, struct oc_err *err)
 {
     if (j->ending || job_final(j) || j->state == OCP_ENUM_state_paused)
         return refuse(j, "paused", err);
-    if (j->pipe_fd >= 0)
+    if (j->pipe_fd >= 0 && !job_in_memory(j))
         return oc_fail(err, OCID_E_STATE, 0,
                        "job %" PRIu64 " writes into a pipe, which cannot be taken up again later",
                        j->id);
@@ -418,7 +424,7 @@ static int retry(struct room *r, struct job *j, struct oc_err *err)
         (j->set && (j->set->ending || j->set->run)))
         return refuse(j, "tried again", err);
     job_spec(j, &spec);
-    if (spec.spool)
+    if (spec.spool || spec.in_memory)
         return oc_fail(err, OCID_E_STATE, 0,
                        "job %" PRIu64 ": the bytes passed with it are gone: submit it anew", j->id);
     if (j->set)

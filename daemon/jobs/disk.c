@@ -143,11 +143,12 @@ static void on_linger(uv_timer_t *t)
     room_flush_ends(t->data);
 }
 
-/* A verdict whose job does no harm when it is done once more after a crash may wait a moment. */
+/* A verdict whose job does no harm when it is done once more after a crash may wait a moment, while
+ * those of other small ones will come. */
 static int may_linger(const struct room *r, const struct job *j, enum ocp_state state)
 {
     struct ocp_job spec;
-    if (j->kind != OCP_ENUM_kind_put || state != OCP_ENUM_state_done || !r->in_flight ||
+    if (j->kind != OCP_ENUM_kind_put || state != OCP_ENUM_state_done || !room_small_in_flight(r) ||
         r->stopping || r->linger.ops.n >= LINGER_MOST)
         return 0;
     job_spec(j, &spec);
@@ -421,6 +422,15 @@ static void on_orphans(struct room_op *o)
     }
 }
 
+/* Its bytes went with the daemon before this one. */
+static void end_lost(struct room *r, struct job *j)
+{
+    struct oc_err err;
+    oc_fail(&err, OCID_E_LOST, 0,
+            "its bytes were kept in the memory of a daemon that has ended: put them again");
+    job_end(r, j, &err, NULL);
+}
+
 static void admit_all(struct room *r)
 {
     struct ocp_job spec;
@@ -428,6 +438,8 @@ static void admit_all(struct room *r)
         job_spec(j, &spec);
         if (spec.after.count)
             room_watch_after(r, j, &spec);
+        if (spec.in_memory && !j->ending)
+            end_lost(r, j);
         if (j->state != OCP_ENUM_state_paused && !j->ending)
             room_admit(r, j);
     }
@@ -482,15 +494,22 @@ static void sweep_spool(struct room *r)
     free(needed);
 }
 
+static void load_limits(void *arg, struct ocp_str packed)
+{
+    struct loading *l = arg;
+    limits_load(l->room, packed);
+}
+
 int room_load(struct room *r, struct oc_err *err)
 {
     struct loading l = {.room = r};
-    struct store_loader to = {load_job, load_xfer, load_key, load_tally, &l};
+    struct store_loader to = {load_job, load_xfer, load_key, load_tally, load_limits, &l};
     int rc = store_load(r->store, &to, err);
     if (rc)
         return rc;
     if (r->book.n_jobs)
         log_info("%" PRIu64 " jobs are in the queue", r->book.n_jobs);
+    limits_tell_engine(r);
     admit_all(r);
     if (l.n_orphans) {
         struct room_op *o = room_op_new(r, STORE_READ_JOBS, on_orphans, NULL);

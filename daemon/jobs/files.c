@@ -59,7 +59,7 @@ static int64_t ns_of(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void identity_of(const struct stat *st, struct file_identity *ret)
+void file_identity_of(const struct stat *st, struct file_identity *ret)
 {
     *ret = (struct file_identity){.known = 1,
                                   .size = (uint64_t)st->st_size,
@@ -90,7 +90,7 @@ static int compare(struct file_task *t, int fd, const char *path)
         return fail_errno(t, OCID_E_IO, errno, "cannot look at", path);
     if (!S_ISREG(st.st_mode))
         return fail_errno(t, OCID_E_INVALID, 0, "not a regular file:", path);
-    identity_of(&st, &now);
+    file_identity_of(&st, &now);
     const char *what =
         t->identity.known && !OC_MUTANT("check") ? differs(&t->identity, &now) : NULL;
     if (what) {
@@ -408,7 +408,7 @@ static void spool(struct file_task *t)
     close(to);
     t->dest = oc_strdup(t->path); /* of which the directory is synced */
     if (!t->err.code && !sync_dir(t))
-        identity_of(&st, &t->identity);
+        file_identity_of(&st, &t->identity);
     if (t->err.code)
         unlink(t->path);
 }

@@ -9,6 +9,8 @@
 #ifndef JOBS_FILES_H
 #define JOBS_FILES_H
 
+#include <sys/stat.h>
+
 #include "core/work.h"
 #include "proto/codec.h"
 #include "xfer/engine.h"
@@ -36,6 +38,9 @@ struct file_identity {
     uint64_t size, dev, inode;
     int64_t mtime_ns, ctime_ns;
 };
+
+/* Pure. */
+void file_identity_of(const struct stat *st, struct file_identity *ret);
 
 struct file_task {
     struct work work;

@@ -45,7 +45,7 @@ static enum ocp_why note(struct job *j)
 
 int hung_sleeps(struct room *r, struct job *j)
 {
-    if (work_pace_of(hung_mount_of(j)) != WORK_STUCK)
+    if (j->run || work_pace_of(hung_mount_of(j)) != WORK_STUCK)
         return 0;
     room_sleep(r, j, note(j), RUN_LOOK_AGAIN_MS);
     hung_watch(r);

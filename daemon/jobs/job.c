@@ -84,8 +84,17 @@ struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct o
     return j;
 }
 
+int job_in_memory(const struct job *j)
+{
+    return j->kind == OCP_ENUM_kind_put && j->pipe_fd >= 0;
+}
+
 void job_close_pipe(struct job *j)
 {
+    if (job_in_memory(j) && j->sharer) {
+        j->sharer->n_in_memory--;
+        j->sharer->bytes_in_memory -= j->bytes;
+    }
     if (j->pipe_fd >= 0)
         close(j->pipe_fd);
     j->pipe_fd = -1;

@@ -23,6 +23,10 @@ struct job_link {
     struct job *prev, *next;
 };
 
+struct lane {
+    struct job *head, *tail;
+};
+
 struct job {
     uint64_t id, seq;
     struct job_link lane; /* in its sharer's lane while queued, see sched.c */
@@ -43,7 +47,7 @@ struct job {
     uint32_t asleep;  /* sleep.c's place of a job that waits without a run, 0: it does not */
     uint32_t attempt; /* failures since the last success */
     uint32_t tries;   /* failures in all */
-    int pipe_fd;      /* the client's pipe, -1: none; closed with the job's end */
+    int pipe_fd;      /* the client's pipe or (put) memfd, -1: none; closed with the job's end */
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
     uint8_t restored; /* an earlier run may have done more than the row says */
@@ -54,7 +58,8 @@ struct job {
 
 /* Counts of a set's members. */
 struct tally {
-    struct job *kin; /* members that have not ended, in the order of submission */
+    struct job *kin;      /* members that have not ended, in the order of submission */
+    struct lane aside[4]; /* members that its limit holds back, by enum sched_queue */
     uint64_t n_total, n_done, n_failed, n_cancelled, bytes_done, bytes_total;
     uint64_t n_coming; /* members whose rows are on their way to disk */
     uint64_t n_here;   /* members in memory, final or not: the set stays as long */
@@ -77,6 +82,9 @@ static inline int job_is_set(const struct job *j)
     return job_is_set_kind(j->kind);
 }
 
+/* It is a put of bytes that are held in memory. */
+int job_in_memory(const struct job *j);
+
 /* A job from what was submitted (checked before: spec.h), not yet in the book. */
 struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec);
 
@@ -85,7 +93,7 @@ struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec);
 struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct ocp_str outcome);
 void job_free(struct job *j);
 
-/* The client's pipe, if there is one: its reader sees the end. */
+/* The client's pipe, if there is one: its reader sees the end. Its memfd: the bytes are gone. */
 void job_close_pipe(struct job *j);
 
 /* What was submitted; borrows from j. */

@@ -59,6 +59,8 @@ int room_open(struct room *r, struct oc_err *err)
     r->pump.call = pump;
     mail_list_init(&r->linger.ops);
     sched_init(&r->sched);
+    r->sched.may = limits_sharer_may;
+    r->sched.arg = r;
     book_init(&r->book, store_last_id(r->store) + 1);
     feed_init(&r->feed, r->loop, evict, r);
     return room_load(r, err);
@@ -121,8 +123,9 @@ static void arm_probe(struct room *r)
 static void add_again(struct room *r, struct job *j, int at_head)
 {
     int bulk = sched_is_bulk(j);
+    int ready = j->run && limits_slot_has(j->run);
     enum sched_queue q =
-        j->run ? (bulk ? READY_BULK : READY_EXPRESS) : (bulk ? START_BULK : START_EXPRESS);
+        ready ? (bulk ? READY_BULK : READY_EXPRESS) : (bulk ? START_BULK : START_EXPRESS);
     sched_add(&r->sched, j, q, at_head);
 }
 
@@ -155,12 +158,24 @@ static void release_held(struct room *r)
 
 static void put_aside(struct room *r, struct job *j)
 {
+    if (j->run && !j->run->n_requests)
+        limits_slot_give(j->run);
     sched_hold(&r->sched, j);
     if (r->sched.n_held == 1)
         arm_probe(r);
 }
 
 /* ---- grants ---- */
+
+/* 1: it may not start now, for its host's or its set's sake. */
+static int is_put_aside(struct room *r, struct job *j, enum sched_queue q)
+{
+    if (is_held_back(r, j))
+        put_aside(r, j);
+    else if (limits_set_is_full(r, j, q))
+        sched_set_aside(j, q);
+    return j->in_lane != 0;
+}
 
 static void start_some(struct room *r)
 {
@@ -173,8 +188,7 @@ static void start_some(struct room *r)
         ahead = READY_AHEAD; /* one wake-up of the pool for several, a little later */
     while (ahead < READY_AHEAD && n_held < HOLD_TURN &&
            (j = sched_take(&r->sched, START_EXPRESS))) {
-        if (is_held_back(r, j)) {
-            put_aside(r, j);
+        if (is_put_aside(r, j, START_EXPRESS)) {
             n_held++;
             continue;
         }
@@ -188,8 +202,7 @@ static void start_some(struct room *r)
     }
     while (r->n_starting[1] + r->sched.n_queued[READY_BULK] < READY_BULK_AHEAD &&
            n_held < HOLD_TURN && (j = sched_take(&r->sched, START_BULK))) {
-        if (is_held_back(r, j)) {
-            put_aside(r, j);
+        if (is_put_aside(r, j, START_BULK)) {
             n_held++;
             continue;
         }
@@ -223,37 +236,45 @@ static unsigned bulk_limit(const struct room *r)
     return limit ? limit : 1;
 }
 
-static struct job *next_ready(struct room *r, enum sched_queue *ret)
-{
-    int bulk = r->sched.n_queued[READY_BULK] && r->bulk_in_flight < bulk_limit(r);
-    int express = r->sched.n_queued[READY_EXPRESS] > 0;
-    if (!bulk && !express)
-        return NULL;
-    *ret = bulk && (!express || ++r->turn % BULK_TURN == 0) ? READY_BULK : READY_EXPRESS;
-    return sched_take(&r->sched, *ret);
-}
-
 /* Some more than are in flight: while they wait for a connection they are signed. */
-static int may_hand_over(const struct room *r)
+int room_has_room(const struct room *r, int apart, int bulk)
 {
     unsigned limit = room_limit(r);
     unsigned ahead = limit < FEW ? limit : SIGN_AHEAD * limit;
     if (!ahead)
         ahead = 1;
-    return r->in_flight < limit + (ahead < r->sign_ahead ? ahead : r->sign_ahead);
+    if (bulk && r->bulk_in_flight[apart] >= bulk_limit(r))
+        return 0;
+    return r->in_flight[apart] < limit + (ahead < r->sign_ahead ? ahead : r->sign_ahead);
+}
+
+/* The next one whose sharer has room, large or small in turn. */
+static struct job *next_ready(struct room *r, enum sched_queue *ret)
+{
+    int bulk = r->sched.n_queued[READY_BULK] && ++r->turn % BULK_TURN == 0;
+    *ret = bulk ? READY_BULK : READY_EXPRESS;
+    struct job *j = sched_take(&r->sched, *ret);
+    if (j)
+        return j;
+    *ret = bulk ? READY_EXPRESS : READY_BULK;
+    return sched_take(&r->sched, *ret);
 }
 
 static void send_some(struct room *r)
 {
     enum sched_queue q;
     struct job *j;
-    while (may_hand_over(r) && (j = next_ready(r, &q))) {
+    while ((j = next_ready(r, &q))) {
         if (!may_send(r, j)) {
             put_aside(r, j);
             continue;
         }
         if (hung_waits(j->run))
             continue;
+        if (limits_set_is_full(r, j, q)) {
+            sched_set_aside(j, q);
+            continue;
+        }
         uint64_t part = (uint64_t)r->config->transfer_part_mib << 20;
         run_grant(j->run);
         sched_charge(j, q, j->bytes < part ? j->bytes : part);
@@ -269,6 +290,14 @@ static void check_idle(struct room *r)
     idle(r->idle_arg);
 }
 
+/* What is large gives way to what is small, from its submit to its answer, while that is not much:
+ * of many the latency matters to nobody. */
+static void give_way(struct room *r)
+{
+    unsigned n = r->n_submits + r->n_starting[0] + room_small_in_flight(r);
+    engine_give_way(r->engine, n > 0 && n <= FEW);
+}
+
 static void pump(struct deferred *d)
 {
     struct room *r = OC_OWNER(d, struct room, pump);
@@ -278,6 +307,7 @@ static void pump(struct deferred *d)
     send_some(r);
     start_some(r); /* what left room behind */
     file_tasks_flush(&r->sources, r->gate);
+    give_way(r);
     engine_flush(r->engine);
     check_idle(r);
 }
@@ -306,13 +336,22 @@ static struct flow *flow_of(struct room *r, const char *host)
     return r->flows = f;
 }
 
+unsigned room_small_in_flight(const struct room *r)
+{
+    return r->in_flight[0] + r->in_flight[1] - r->bulk_in_flight[0] - r->bulk_in_flight[1];
+}
+
 void room_count_request(struct room *r, struct run_request *q)
 {
     q->flow = flow_of(r, q->x.call.host);
     q->x.host_limit = (unsigned)q->flow->limit;
     q->flow->n_posted++;
-    r->in_flight++;
-    r->bulk_in_flight += q->bulk;
+    q->apart = (uint8_t)limits_apart(r, q->run->job);
+    q->x.apart = q->apart;
+    q->x.gives_way = q->bulk;
+    r->in_flight[q->apart]++;
+    r->bulk_in_flight[q->apart] += q->bulk;
+    limits_count_request(r, q->run->job, q->bulk, 1);
 }
 
 void room_count_answer(struct room *r, const struct run_request *q)
@@ -328,8 +367,9 @@ void room_count_answer(struct room *r, const struct run_request *q)
                              .took_us = small ? q->x.took_us : 0};
     int was_shut = flow_is_shut(f);
     f->n_posted--;
-    r->in_flight--;
-    r->bulk_in_flight -= q->bulk;
+    r->in_flight[q->apart]--;
+    r->bulk_in_flight[q->apart] -= q->bulk;
+    limits_count_request(r, q->run->job, q->bulk, -1);
     if (flow_heard(f, &news, clock_mono_ms(), r->config->transfer_connections))
         log_warn("%s asks to slow down: at most %u requests at a time for now", f->host,
                  (unsigned)f->limit);
@@ -393,6 +433,7 @@ void room_keys_changed(struct room *r)
 void room_configured(struct room *r, const struct config *config)
 {
     r->config = config;
+    limits_tell_engine(r);
     room_keys_changed(r);
     room_pump(r);
 }
@@ -448,6 +489,7 @@ void room_close(struct room *r)
         free(f->host);
         free(f);
     }
+    limits_fini(r);
     accounts_fini(&r->accounts);
     feed_fini(&r->feed);
     book_fini(&r->book);
@@ -460,6 +502,17 @@ struct job *room_find(struct room *r, uint32_t uid, uint64_t id)
 {
     struct job *j = book_find(&r->book, id);
     return j && j->uid == uid ? j : NULL;
+}
+
+uint64_t room_held_in_memory(const struct room *r, uint32_t uid, uint64_t *ret_bytes)
+{
+    uint64_t n = 0;
+    *ret_bytes = 0;
+    for (const struct sharer *sh = r->sched.sharers; sh; sh = sh->next) {
+        n += sh->uid == uid ? sh->n_in_memory : 0;
+        *ret_bytes += sh->uid == uid ? sh->bytes_in_memory : 0;
+    }
+    return n;
 }
 
 void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_COUNT])

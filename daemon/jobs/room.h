@@ -18,6 +18,7 @@
 #include "jobs/files.h"
 #include "jobs/flow.h"
 #include "jobs/job.h"
+#include "jobs/limits.h"
 #include "jobs/sched.h"
 #include "jobs/sleep.h"
 #include "store/store.h"
@@ -41,11 +42,13 @@ struct room {
     struct deferred pump; /* grants what can be granted, once a turn */
     struct run *runs;     /* all of them, for shutdown and reload */
     unsigned n_runs;
-    unsigned n_ops; /* store operations and submits that are still to come back */
-    unsigned in_flight, bulk_in_flight; /* requests of runs */
-    unsigned n_starting[2];             /* runs made but not yet sending: express, bulk */
-    struct file_chain sources;          /* small ones of this turn */
-    struct flow *flows;                 /* a host each */
+    unsigned n_submits; /* arrays that are being written */
+    unsigned n_ops;     /* store operations and submits that are still to come back */
+    unsigned in_flight[2], bulk_in_flight[2]; /* requests of runs; those counted apart */
+    unsigned n_starting[2];                   /* runs made but not yet sending: express, bulk */
+    struct file_chain sources;                /* small ones of this turn */
+    struct flow *flows;                       /* a host each */
+    struct limits limits;
     unsigned sign_ahead; /* requests handed over before a connection is free, to be signed */
     unsigned turn;
     int pruning;
@@ -90,6 +93,9 @@ void room_configured(struct room *r, const struct config *config);
 
 /* Somebody unlocked, locked or reloaded keys: jobs that wait for that try again. */
 void room_keys_changed(struct room *r);
+
+/* Whether there is room for one more request, of those that are counted apart or not. */
+int room_has_room(const struct room *r, int apart, int bulk);
 
 /* Requests in flight that the hosts at work allow. */
 unsigned room_limit(const struct room *r);
@@ -137,6 +143,9 @@ void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *
 
 /* The same from a row of the store, for jobs that have left memory. */
 void room_pack_row(const struct store_job *row, struct oc_buf *b);
+
+/* How many jobs of uid's are kept in memory, and their bytes. */
+uint64_t room_held_in_memory(const struct room *r, uint32_t uid, uint64_t *ret_bytes);
 
 /* Counts of uid's jobs by state, indexed by enum ocp_state. */
 void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_COUNT]);
@@ -213,6 +222,8 @@ void room_saved_keep(struct room *r, const struct store_xfer *row);
 
 struct run_request;
 void room_count_request(struct room *r, struct run_request *q);
+/* Requests of small jobs. */
+unsigned room_small_in_flight(const struct room *r);
 void room_count_answer(struct room *r, const struct run_request *q);
 void room_learn_clock(struct room *r, struct account *a, int64_t offset_s);
 void room_refused(struct room *r, struct account *a);

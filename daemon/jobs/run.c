@@ -150,9 +150,22 @@ static void on_account(struct account_wait *w, const struct oc_err *err)
         u->ops->prepare(u);
 }
 
+static void go_on(struct run *u)
+{
+    if (u->prepared)
+        run_ready(u);
+    else if (!u->wait.waiting && !u->n_work)
+        begin(u);
+}
+
 void run_start(struct room *r, struct job *j)
 {
-    begin(run_new(r, j));
+    struct run *u = j->run;
+    limits_slot_take(u ? u : run_new(r, j));
+    if (u)
+        go_on(u);
+    else
+        begin(j->run);
 }
 
 void run_start_cleaning(struct room *r, struct job *j)
@@ -177,6 +190,7 @@ static void leave(struct run *u)
     struct job *j = u->job;
     int over = j->ending || job_final(j);
     run_starting(u, 0);
+    limits_slot_give(u);
     u->ops->free(u);
     j->run = NULL;
     sched_remove(&r->sched, j);
@@ -304,6 +318,8 @@ void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
         uv_timer_start(&u->timer, on_timer, delay_ms, 0);
     sched_remove(&u->room->sched, u->job);
     run_starting(u, 0);
+    if (!u->n_requests)
+        limits_slot_give(u);
     if (!u->stopping)
         job_enter(u->room, u->job, OCP_ENUM_state_waiting, why);
     room_pump(u->room);
@@ -378,10 +394,12 @@ static void wake(struct run *u)
     }
     job_enter(u->room, u->job, u->n_requests ? OCP_ENUM_state_running : OCP_ENUM_state_queued,
               OCP_ENUM_why_none);
-    if (u->prepared)
-        run_ready(u);
-    else if (!u->wait.waiting && !u->n_work)
-        begin(u);
+    if (limits_slot_try(u)) {
+        go_on(u);
+    } else { /* it starts once more when its turn has come */
+        sched_add(&u->room->sched, u->job, sched_is_bulk(u->job) ? START_BULK : START_EXPRESS, 1);
+        room_pump(u->room);
+    }
 }
 
 void run_kick(struct run *u)
@@ -420,6 +438,7 @@ struct run_request *run_request_new(struct run *u)
     q->x.owner = &q->answer;
     q->x.profile = u->account->profile;
     q->x.priority = u->job->priority;
+    q->x.who = limits_who(u->job);
     q->x.what = u->what;
     q->x.base = u->account->at->storage.base;
     q->x.max_memory = OCI_ERROR_BODY_MAX;
@@ -474,6 +493,8 @@ static void on_answer(struct answer_to *self, struct xfer_request *req)
     int ok = !req->err.code;
     DL_DELETE(u->requests, q);
     u->n_requests--;
+    if (u->retry_at && !u->n_requests)
+        limits_slot_give(u);
     room_count_answer(u->room, q);
     if (ok)
         u->job->attempt = u->n_auth = 0;

@@ -29,9 +29,9 @@ struct run_request {
     struct answer_to answer;
     struct xfer_request x;
     struct xfer_step step;
-    struct flow *flow; /* its host's */
-    uint8_t bulk;
-    unsigned n_kicks; /* the run's, when it was sent */
+    struct flow *flow;   /* its host's */
+    uint8_t bulk, apart; /* counted as such */
+    unsigned n_kicks;    /* the run's, when it was sent */
 };
 
 enum run_sent {
@@ -80,6 +80,7 @@ struct run {
     int hung;    /* hung.c's: it waits for that mount */
     int prepared;
     int starting, starting_bulk; /* counted in room.n_starting */
+    int slot;                    /* of the limits that hold: 1 small, 2 large; 0: it has none */
     unsigned n_sent_lost;        /* requests whose answer did not come */
     struct oc_err last;          /* of the last request that failed */
     void *free_late;             /* freed with the run: memory under a closing handle */
@@ -93,7 +94,7 @@ struct run {
     uint64_t sleep_ms;      /* as long as this: see room_sleep() */
 };
 
-/* Starts j's run. */
+/* Starts j's run, or lets one that has waited go on. */
 void run_start(struct room *r, struct job *j);
 
 /* Starts a run that only cleans up behind a job that has ended. */

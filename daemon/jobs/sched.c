@@ -105,7 +105,7 @@ void sched_add(struct sched *s, struct job *j, enum sched_queue q, int at_head)
     s->n_queued[q]++;
 }
 
-enum { HELD = SCHED_QUEUES };
+enum { HELD = SCHED_QUEUES, ASIDE /* and behind it: of each queue */ };
 
 static void lane_out(struct lane *l, struct job *j)
 {
@@ -114,14 +114,39 @@ static void lane_out(struct lane *l, struct job *j)
     j->in_lane = 0;
 }
 
-void sched_hold(struct sched *s, struct job *j)
+static void lane_append(struct lane *l, struct job *j)
 {
     assert(!j->in_lane);
-    j->lane = (struct job_link){.prev = s->held.tail};
-    *(s->held.tail ? &s->held.tail->lane.next : &s->held.head) = j;
-    s->held.tail = j;
+    j->lane = (struct job_link){.prev = l->tail};
+    *(l->tail ? &l->tail->lane.next : &l->head) = j;
+    l->tail = j;
+}
+
+void sched_hold(struct sched *s, struct job *j)
+{
+    lane_append(&s->held, j);
     j->in_lane = 1 + HELD;
     s->n_held++;
+}
+
+void sched_set_aside(struct job *j, enum sched_queue q)
+{
+    lane_append(&j->set->tally->aside[q], j);
+    j->in_lane = (uint8_t)(1 + ASIDE + q);
+}
+
+/* The last of them first, so that they keep their order. */
+void sched_release_aside(struct sched *s, struct job *set, enum sched_queue q, uint64_t n)
+{
+    struct lane *l = &set->tally->aside[q];
+    struct job *j = n ? l->head : NULL, *before;
+    for (uint64_t i = 1; i < n && j && j->lane.next; i++)
+        j = j->lane.next;
+    for (; j; j = before) {
+        before = j->lane.prev;
+        lane_out(l, j);
+        sched_add(s, j, q, 1);
+    }
 }
 
 struct job *sched_take_held(struct sched *s, int last)
@@ -141,6 +166,10 @@ void sched_remove(struct sched *s, struct job *j)
         s->n_held--;
         return;
     }
+    if (j->in_lane > 1 + HELD) {
+        lane_out(&j->set->tally->aside[j->in_lane - 1 - ASIDE], j);
+        return;
+    }
     enum sched_queue q = j->in_lane - 1;
     struct sharer *sh = j->sharer;
     lane_out(&sh->of[q].lanes[j->priority], j);
@@ -157,14 +186,28 @@ static struct job *first_of(const struct sharer *sh, enum sched_queue q)
     return NULL;
 }
 
+/* The ring turns to the next one that may go; 0: there is none. Who may not keeps his deficit. */
+static int turn_to_next(struct sched *s, enum sched_queue q)
+{
+    struct sharer *first = s->ring[q], *sh = first;
+    while (sh && s->may && !s->may(s->arg, sh, q)) {
+        sh = sh->of[q].ring_next;
+        if (sh == first)
+            return 0;
+    }
+    s->ring[q] = sh;
+    return sh != NULL;
+}
+
 struct job *sched_take(struct sched *s, enum sched_queue q)
 {
-    if (!s->ring[q])
-        return NULL;
-    while (s->ring[q]->of[q].deficit <= 0) {
+    int may;
+    while ((may = turn_to_next(s, q)) && s->ring[q]->of[q].deficit <= 0) {
         s->ring[q]->of[q].deficit += quantum[q];
         s->ring[q] = s->ring[q]->of[q].ring_next;
     }
+    if (!may)
+        return NULL;
     struct job *j = first_of(s->ring[q], q);
     sched_remove(s, j);
     return j;

@@ -15,16 +15,13 @@
 enum sched_queue { START_EXPRESS, START_BULK, READY_EXPRESS, READY_BULK, SCHED_QUEUES };
 enum { SCHED_PRIORITIES = 10, SCHED_SMALL_BYTES = 1 << 20, SCHED_REQUEST_BYTES = 4096 };
 
-struct lane {
-    struct job *head, *tail;
-};
-
 struct sharer {
     struct sharer *next; /* all sharers */
     uint32_t uid;
     char label[65];
-    unsigned n_jobs;                     /* that refer to it */
-    uint64_t n_in[OCP_ENUM_state_COUNT]; /* of these, by state */
+    unsigned n_jobs;                       /* that refer to it */
+    uint64_t n_in[OCP_ENUM_state_COUNT];   /* of these, by state */
+    uint64_t n_in_memory, bytes_in_memory; /* of these, whose bytes are kept there */
     struct {
         struct lane lanes[SCHED_PRIORITIES];
         unsigned n_queued;
@@ -39,6 +36,9 @@ struct sched {
     struct sharer *sharers;
     struct sharer *ring[SCHED_QUEUES]; /* whose turn it is */
     uint64_t n_queued[SCHED_QUEUES];
+    /* 0: not this one's turn, the next may go. NULL: all may. */
+    int (*may)(void *arg, const struct sharer *sh, enum sched_queue q);
+    void *arg;
 };
 
 void sched_init(struct sched *s);
@@ -62,10 +62,15 @@ void sched_hold(struct sched *s, struct job *j);
  */
 struct job *sched_take_held(struct sched *s, int last);
 
+/* Aside, behind the members of its set that are; and as many of these as that back to the head of
+ * their lanes. */
+void sched_set_aside(struct job *j, enum sched_queue q);
+void sched_release_aside(struct sched *s, struct job *set, enum sched_queue q, uint64_t n);
+
 /* Nothing for a job that is in no lane and not held. */
 void sched_remove(struct sched *s, struct job *j);
 
-/* Takes the next job of that queue out of its lane; NULL: there is none. */
+/* Takes the next job of that queue out of its lane; NULL: there is none that may go. */
 struct job *sched_take(struct sched *s, enum sched_queue q);
 
 /* What was granted to j's sharer after sched_take(): bytes, and a flat cost for the request. */

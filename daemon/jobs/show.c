@@ -38,7 +38,7 @@ static void show_set(const struct job *j, struct ocp_status *s)
 void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *b)
 {
     struct ocp_status s = {0};
-    (void)r;
+    char held[257];
     OCP_SET(&s, status, id, j->id);
     OCP_SET(&s, status, state, j->state);
     if (j->why)
@@ -57,6 +57,8 @@ void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *
         show_set(j, &s);
     else if (j->run)
         j->run->ops->progress(j->run, &s);
+    if (room_held(r, j, held, sizeof held))
+        OCP_SET(&s, status, held, ocp_str(held));
     OCP_SET(&s, status, job, one(j->spec, j->spec_len));
     if (j->outcome)
         OCP_SET(&s, status, outcome, one(j->outcome, j->outcome_len));

@@ -84,6 +84,9 @@ static int fd_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
     if (j->kind == OCP_ENUM_kind_put && !j->source.n && !(OCP_HAS(j, job, fd) && j->spool))
         return oc_fail(err, OCID_E_INVALID, 0,
                        "a put needs 'source', or a descriptor ('fd') to be spooled ('spool')");
+    if (j->in_memory && !j->spool)
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'in_memory' is about bytes that would else be spooled: it needs 'spool'");
     if (j->kind == OCP_ENUM_kind_put && j->source.n && j->spool)
         return oc_fail(err, OCID_E_INVALID, 0, "'spool' copies a descriptor: leave 'source' out");
     if ((j->kind == OCP_ENUM_kind_get || j->kind == OCP_ENUM_kind_list) &&

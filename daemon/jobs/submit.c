@@ -37,6 +37,7 @@ struct batch {
                      would need their spooled bytes. The next start sweeps those that nobody needs
                    */
     unsigned n_spooling;
+    unsigned counts; /* in room.n_submits */
     uint32_t n;
     struct job **jobs; /* NULL where an idempotency key named an older one */
     uint64_t *ids;
@@ -52,6 +53,7 @@ struct batch {
 
 static void batch_free(struct batch *b)
 {
+    b->room->n_submits -= b->counts;
     b->room->n_ops--; /* the daemon does not close before a batch is answered */
     room_pump(b->room);
     if (b->op) {
@@ -218,19 +220,35 @@ static void add_row(struct batch *b, struct job *j, const struct ocp_job *spec)
     };
 }
 
-static void use_spool(const struct batch *b, uint32_t i, struct ocp_job *spec)
+static void set_source(struct ocp_job *spec, const char *path, const struct file_identity *id)
 {
-    const struct spooled *s = &b->spools[i];
-    OCP_SET(spec, job, source, ocp_str(s->path));
-    OCP_SET(spec, job, size, s->identity.size);
-    OCP_SET(spec, job, dev, s->identity.dev);
-    OCP_SET(spec, job, inode, s->identity.inode);
-    OCP_SET(spec, job, mtime_ns, s->identity.mtime_ns);
-    OCP_SET(spec, job, ctime_ns, s->identity.ctime_ns);
+    OCP_SET(spec, job, source, ocp_str(path));
+    OCP_SET(spec, job, size, id->size);
+    OCP_SET(spec, job, dev, id->dev);
+    OCP_SET(spec, job, inode, id->inode);
+    OCP_SET(spec, job, mtime_ns, id->mtime_ns);
+    OCP_SET(spec, job, ctime_ns, id->ctime_ns);
+}
+
+/* The memfd that is held is opened by that name when its turn comes; a row of it says what was
+ * lost. 0: the message is not about one. */
+static int use_memory(const struct batch *b, uint32_t i, struct ocp_job *spec, char path[32])
+{
+    struct stat st;
+    struct file_identity id;
+    if (spec->kind != OCP_ENUM_kind_put || !b->pipes || b->pipes[i] < 0 || fstat(b->pipes[i], &st))
+        return 0;
+    file_identity_of(&st, &id);
+    snprintf(path, 32, "/proc/self/fd/%d", b->pipes[i]);
+    set_source(spec, path, &id);
+    spec->has &= ~(1ull << OCP_FIELD_job_spool);
+    spec->spool = 0;
+    return 1;
 }
 
 static int build_one(struct batch *b, uint32_t i, struct ocp_job *spec)
 {
+    char path[32];
     struct room *r = b->room;
     uint64_t old = spec->key.n ? book_key_find(&r->book, b->uid, spec->key) : 0;
     if (old) {
@@ -241,7 +259,11 @@ static int build_one(struct batch *b, uint32_t i, struct ocp_job *spec)
     if (check_set(b, spec))
         return -1;
     if (b->spools && b->spools[i].path)
-        use_spool(b, i, spec);
+        set_source(spec, b->spools[i].path, &b->spools[i].identity);
+    if (!use_memory(b, i, spec, path)) {
+        spec->has &= ~(1ull << OCP_FIELD_job_in_memory); /* it is on disk */
+        spec->in_memory = 0;
+    }
     int durable = spec_durable(spec);
     set_coming(b, spec, 1);
     spec->has &= ~(1ull << OCP_FIELD_job_fd); /* it meant this message only */
@@ -285,6 +307,9 @@ static void build(struct batch *b)
         later(b);
         return;
     }
+    b->counts = 1;
+    b->room->n_submits++;
+    room_pump(b->room);
     struct room_op *o = room_op_new(b->room, STORE_ADD, on_added, b);
     o->op.jobs = b->rows;
     o->op.n = b->n_rows;
@@ -335,6 +360,19 @@ static void spool_all(struct batch *b)
     }
 }
 
+/* A memfd that nobody can change any more, and room for it. Does not block: it is in memory. */
+static int may_hold(const struct batch *b, int fd)
+{
+    enum { SEALS = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW };
+    const struct config *c = b->room->config;
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat st;
+    uint64_t bytes, n = room_held_in_memory(b->room, b->uid, &bytes);
+    return seals >= 0 && (seals & SEALS) == SEALS && !fstat(fd, &st) &&
+           bytes + (uint64_t)st.st_size <= (uint64_t)c->limits_memory_mib_per_user << 20 &&
+           n < c->limits_descriptors_per_user;
+}
+
 /* Takes the descriptor a job names out of the message's. */
 static int claim_fd(struct batch *b, uint32_t i, const struct ocp_job *spec,
                     const struct submit_ask *ask)
@@ -356,6 +394,10 @@ static int claim_fd(struct batch *b, uint32_t i, const struct ocp_job *spec,
     }
     if (!spec->spool) {
         close(fd); /* the path is enough: the peer is who we are */
+        return 0;
+    }
+    if (spec->in_memory && may_hold(b, fd)) {
+        b->pipes[i] = fd;
         return 0;
     }
     b->spools[i].fd = fd;

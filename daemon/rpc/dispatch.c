@@ -16,7 +16,7 @@ static void (*const handlers[OCP_METHOD_COUNT])(struct session *s, const struct 
     [OCP_METHOD_job_resume] = on_act,       [OCP_METHOD_job_retry] = on_act,
     [OCP_METHOD_job_seal] = on_act,         [OCP_METHOD_daemon_stats] = on_stats,
     [OCP_METHOD_daemon_reload] = on_reload, [OCP_METHOD_vault_unlock] = on_unlock,
-    [OCP_METHOD_vault_lock] = on_lock,
+    [OCP_METHOD_vault_lock] = on_lock,      [OCP_METHOD_daemon_limit] = on_limit,
 };
 
 /* The largest request message. */
@@ -26,6 +26,7 @@ union any {
     struct ocp_status_ask status;
     struct ocp_list_ask list;
     struct ocp_jobs_ask jobs;
+    struct ocp_limit limit;
     struct ocp_unlock unlock;
     struct ocp_lock lock;
     struct ocp_none none;

@@ -18,6 +18,7 @@ void follows_end(struct session *s);
 
 void on_act(struct session *s, const struct ticket *t, const void *msg);
 void on_stats(struct session *s, const struct ticket *t, const void *msg);
+void on_limit(struct session *s, const struct ticket *t, const void *msg);
 void on_reload(struct session *s, const struct ticket *t, const void *msg);
 void on_unlock(struct session *s, const struct ticket *t, const void *msg);
 void on_lock(struct session *s, const struct ticket *t, const void *msg);

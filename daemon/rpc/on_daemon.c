@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * on_daemon.c - hello, daemon.stats, daemon.reload, vault.unlock, vault.lock.
+ * on_daemon.c - hello, daemon.stats, daemon.limit, daemon.reload, vault.unlock, vault.lock.
  *
  * Control loop.
  */
@@ -60,18 +60,19 @@ static const char *key_word(const struct vault_facts *f)
     return f ? words[f->key] : "not asked for yet";
 }
 
-void on_stats(struct session *s, const struct ticket *t, const void *msg)
+static void reply_stats(const struct ticket *t, uint32_t uid)
 {
-    const struct server_hooks *h = &s->server->hooks;
+    const struct server_hooks *h = &t->server->hooks;
     struct ocp_stats st = {0};
     struct engine_stats e;
-    struct oc_buf profiles;
+    struct oc_buf profiles, limits;
     uint32_t n_profiles = 0;
     uint64_t n[OCP_ENUM_state_COUNT];
-    (void)msg;
     engine_stats(h->engine, &e);
-    room_count(h->room, s->uid, n);
+    room_count(h->room, uid, n);
     oc_buf_init(&profiles, 64 << 10);
+    oc_buf_init(&limits, 128 << 10);
+    uint32_t n_limits = room_limits_pack(h->room, uid, &limits);
     for (const struct account *a = h->room->accounts.list; a && n_profiles < PROFILES_SHOWN;
          a = a->next, n_profiles++) {
         const char *word = key_word(vault_facts_known(h->vault, a->profile));
@@ -79,8 +80,8 @@ void on_stats(struct session *s, const struct ticket *t, const void *msg)
     }
     OCP_SET(&st, stats, software, ocp_str("ocid " OCID_VERSION));
     OCP_SET(&st, stats, pid, (uint64_t)getpid());
-    OCP_SET(&st, stats, uptime_ms, clock_mono_ms() - s->server->started_at);
-    OCP_SET(&st, stats, clients, s->server->n_sessions);
+    OCP_SET(&st, stats, uptime_ms, clock_mono_ms() - t->server->started_at);
+    OCP_SET(&st, stats, clients, t->server->n_sessions);
     OCP_SET(&st, stats, queued, n[OCP_ENUM_state_queued]);
     OCP_SET(&st, stats, running, n[OCP_ENUM_state_running]);
     OCP_SET(&st, stats, waiting, n[OCP_ENUM_state_waiting]);
@@ -89,15 +90,49 @@ void on_stats(struct session *s, const struct ticket *t, const void *msg)
     OCP_SET(&st, stats, retries, h->room->n_retries);
     OCP_SET(&st, stats, bytes_up, e.bytes_up);
     OCP_SET(&st, stats, bytes_down, e.bytes_down);
-    OCP_SET(&st, stats, in_flight, h->room->in_flight);
+    OCP_SET(&st, stats, in_flight, h->room->in_flight[0] + h->room->in_flight[1]);
     OCP_SET(&st, stats, in_flight_limit, room_limit(h->room));
     OCP_SET(&st, stats, profiles, ocp_span(&profiles, n_profiles));
     if (h->room->config->path)
         OCP_SET(&st, stats, config, ocp_str(h->room->config->path));
     OCP_SET(&st, stats, state_dir, ocp_str(h->state_dir));
     OCP_SET(&st, stats, descriptors, descriptors());
+    OCP_SET(&st, stats, limits, ocp_span(&limits, n_limits));
     ticket_reply(t, &st);
     oc_buf_fini(&profiles);
+    oc_buf_fini(&limits);
+}
+
+void on_stats(struct session *s, const struct ticket *t, const void *msg)
+{
+    (void)msg;
+    reply_stats(t, s->uid);
+}
+
+/* ---- limits ---- */
+
+struct limit_ask {
+    struct ticket ticket;
+    uint32_t uid;
+};
+
+static void on_limited(void *arg, const struct oc_err *err)
+{
+    struct limit_ask *a = arg;
+    if (err)
+        ticket_error(&a->ticket, err, -1);
+    else
+        reply_stats(&a->ticket, a->uid);
+    free(a);
+}
+
+void on_limit(struct session *s, const struct ticket *t, const void *msg)
+{
+    struct limit_ask *a = OC_NEW(struct limit_ask);
+    struct oc_err err;
+    *a = (struct limit_ask){*t, s->uid};
+    if (room_limit_set(s->server->hooks.room, s->uid, msg, on_limited, a, &err))
+        on_limited(a, &err);
 }
 
 static void on_reloaded(void *arg, const struct oc_err *err)

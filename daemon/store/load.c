@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * load.c - one scan at start: jobs that are not final, keys, and sums of the sets that live.
+ * load.c - one scan at start: jobs that are not final, keys, sums of the sets that live, limits.
  *
  * Before the first post, on the opener's thread. As it reads every page of the jobs table, it is
  * also what finds a damaged one before work is taken.
@@ -91,6 +91,13 @@ static void on_job_row(struct load *l, sqlite3_stmt *q)
     load_job(l, &row);
 }
 
+static void load_limits(struct load *l, sqlite3_stmt *q)
+{
+    struct ocp_str limits = rows_bytes(q, 0);
+    if (limits.n)
+        l->to->limits(l->to->arg, limits);
+}
+
 static int each(sqlite3 *db, const char *sql, void (*row)(struct load *l, sqlite3_stmt *q),
                 struct load *l)
 {
@@ -109,6 +116,8 @@ int rows_load(sqlite3 *db, const struct store_loader *to, struct oc_err *err)
     int rc = each(db, "SELECT " ROWS_JOB_COLUMNS " FROM jobs ORDER BY id", on_job_row, &l);
     if (rc == SQLITE_OK)
         rc = each(db, "SELECT * FROM transfers ORDER BY job", load_xfer, &l);
+    if (rc == SQLITE_OK)
+        rc = each(db, "SELECT value FROM meta WHERE name = 'limits'", load_limits, &l);
 
     struct sum *s, *next;
     HASH_ITER (hh, l.sums, s, next) {

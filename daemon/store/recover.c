@@ -312,6 +312,18 @@ static uint64_t number(sqlite3 *db, const char *sql)
     return v;
 }
 
+/* What somebody has limited stays so, if it can be read. */
+static void keep_limits(struct recovery *r)
+{
+    sqlite3_stmt *q = NULL, *to = NULL;
+    if (!prepare(r->in, "SELECT value FROM meta WHERE name = 'limits'", &q) &&
+        sqlite3_step(q) == SQLITE_ROW &&
+        !prepare(r->out, "INSERT OR REPLACE INTO meta VALUES ('limits', ?1)", &to))
+        put_row(to, q);
+    sqlite3_finalize(q);
+    sqlite3_finalize(to);
+}
+
 /* Ids are never used again, so the new queue is the old one to clients only if the largest is
  * known.
  */
@@ -326,6 +338,7 @@ static int keep_identity(struct recovery *r, uint64_t seq, struct oc_err *err)
     sqlite3_finalize(q);
     sqlite3_finalize(to);
     r->ret->new_identity = rc != SQLITE_OK;
+    keep_limits(r);
     char sql[320];
     snprintf(sql, sizeof sql,
              "DELETE FROM sqlite_sequence WHERE name = 'jobs' AND seq < %llu;"

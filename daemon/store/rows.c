@@ -36,6 +36,7 @@
     X(DROP_XFER, "DELETE FROM transfers WHERE job=?1")                                             \
     X(DROP_PARTS, "DELETE FROM parts WHERE job=?1")                                                \
     X(DROP_JOB, "DELETE FROM jobs WHERE id=?1")                                                    \
+    X(LIMITS, "INSERT OR REPLACE INTO meta VALUES ('limits', ?1)")                                 \
     X(READ_PARTS, "SELECT part_no, bytes, crc32c, etag FROM parts WHERE job=?1 ORDER BY part_no")  \
     X(READ_JOB, "SELECT " ROWS_JOB_COLUMNS " FROM jobs WHERE id=?1")                               \
     X(READ_DOWN, "SELECT " ROWS_JOB_COLUMNS " FROM jobs WHERE id<?1 AND id>?2 ORDER BY id DESC")   \
@@ -330,6 +331,13 @@ static enum rows_end run_xfer(struct rows *r, struct store_op *op)
     return judge(r, op, run(q), "write the transfer of a job");
 }
 
+static enum rows_end run_limits(struct rows *r, struct store_op *op)
+{
+    sqlite3_stmt *q = r->q[Q_LIMITS];
+    sqlite3_bind_blob(q, 1, op->limits.n ? op->limits.p : "", (int)op->limits.n, SQLITE_STATIC);
+    return judge(r, op, run(q), "write the limits");
+}
+
 static enum rows_end run_part(struct rows *r, struct store_op *op)
 {
     int rc = SQLITE_OK;
@@ -495,6 +503,8 @@ static enum rows_end run_verb(struct rows *r, struct store_op *op)
         return run_xfer(r, op);
     case STORE_PART:
         return run_part(r, op);
+    case STORE_LIMITS:
+        return run_limits(r, op);
     case STORE_DROP_XFER:
         return judge(r, op, drop_xfer(r, op->id), "forget a transfer");
     case STORE_DROP_PARTS:

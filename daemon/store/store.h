@@ -53,6 +53,7 @@ enum store_verb {
     STORE_PART,       /* parts[0..n): insert or replace; n 0 is 1 */
     STORE_DROP_XFER,  /* id: forget its transfer and parts */
     STORE_DROP_PARTS, /* id: forget its parts only */
+    STORE_LIMITS,     /* limits: replaces what was kept under this name */
     STORE_READ_PARTS, /* id -> parts[0..n) in order of part_no */
     STORE_READ_JOBS,  /* ids[0..n_ids), those that exist -> jobs[0..n) */
     STORE_READ_PAGE,  /* page: uid, state, set, cursor, limit -> jobs[0..n), newest first */
@@ -78,6 +79,7 @@ struct store_op {
     const uint64_t *ids;
     uint32_t n, n_ids;
     struct store_xfer xfer;
+    struct ocp_str limits; /* what it means is the jobs room's business */
     int keep_xfer;
     int tied; /* to an ADD of the same commit: refused with it */
     struct {
@@ -126,12 +128,14 @@ struct store_tally {
 };
 
 /* Once, after open and before the first post: every job that is not final (ascending id), every
- * transfer, the keys of all rows that have one, tallies of sets that are not final. Blocking. */
+ * transfer, the keys of all rows that have one, tallies of sets that are not final, the limits.
+ * Blocking. */
 struct store_loader {
     void (*job)(void *arg, const struct store_job *row);
     void (*xfer)(void *arg, const struct store_xfer *row); /* of jobs final or not */
     void (*key)(void *arg, uint32_t uid, struct ocp_str key, uint64_t id);
     void (*tally)(void *arg, const struct store_tally *t);
+    void (*limits)(void *arg, struct ocp_str limits); /* after the jobs; not if there are none */
     void *arg;
 };
 int store_load(struct store *s, const struct store_loader *to, struct oc_err *err);

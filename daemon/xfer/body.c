@@ -180,7 +180,6 @@ void body_resume(struct xfer_job *j)
         return;
     struct engine *e = j->e;
     j->paused = 0;
-    j->pace = PACE_NONE;
     j->heard_ms = engine_now_ms(e);
     CURLcode rc = curl_easy_pause(j->lane->easy, CURLPAUSE_CONT);
     if (rc)
@@ -296,15 +295,14 @@ size_t on_read_cb(char *to, size_t size, size_t n, void *arg)
     j->heard_ms = engine_now_ms(j->e);
     if (!room)
         return 0;
-    if (!pace_open(j->e)) {
-        j->pace = PACE_WAITS;
+    size_t may = pace_ask(j, room);
+    if (!may)
         return pause_read(j);
-    }
     if (must_look(j)) {
         j->paused = 1;
         return CURL_READFUNC_PAUSE;
     }
-    ssize_t got = next_bytes(j, to, pace_piece(j->e, room));
+    ssize_t got = next_bytes(j, to, may);
     if (got < 0 && errno == EAGAIN)
         return pause_read(j);
     if (got <= 0) {
@@ -319,7 +317,7 @@ size_t on_read_cb(char *to, size_t size, size_t n, void *arg)
         return CURL_READFUNC_ABORT;
     }
     body_sum(j, to, (size_t)got);
-    pace_take(j->e, (uint64_t)got);
+    pace_moved(j, (size_t)got);
     j->at += (uint64_t)got;
     atomic_store_explicit(&r->bytes_moved, j->at, memory_order_relaxed);
     atomic_fetch_add_explicit(&j->e->bytes_up, (uint64_t)got, memory_order_relaxed);
@@ -348,7 +346,7 @@ int on_seek_cb(void *arg, curl_off_t offset, int origin)
     j->at = j->asked = 0;
     j->looked = 0;
     j->paused = 0;
-    j->pace = PACE_NONE;
+    pace_leave(j);
     atomic_store(&j->r->bytes_moved, 0);
     body_sum_start(j);
     return CURL_SEEKFUNC_OK;

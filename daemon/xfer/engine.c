@@ -45,7 +45,6 @@ static struct settings *settings_new(const struct engine_options *o)
     s->stall_seconds = o->stall_seconds ? o->stall_seconds : 60;
     s->connections = o->connections ? o->connections : 32;
     s->sign_ahead = o->sign_ahead ? o->sign_ahead : 8;
-    s->max_bytes_per_s = o->max_bytes_per_s;
     return s;
 }
 
@@ -66,8 +65,6 @@ static void apply(struct engine *e, struct settings *s)
     e->settings = s;
     e->generation++; /* lanes are set up anew before their next request */
     curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, (long)s->connections);
-    e->pace_left = 0;
-    e->pace_at_ms = engine_now_ms(e);
 }
 
 /* ---- clocks ---- */
@@ -95,6 +92,17 @@ struct host *engine_host(struct engine *e, const char *name)
 
 /* ---- the order of things ---- */
 
+/* Among the connections, and those of its host. */
+static int has_place(const struct xfer_job *j)
+{
+    const struct engine *e = j->e;
+    unsigned most = e->settings->connections;
+    if (j->r->apart)
+        return e->n_apart < most;
+    return e->n_in[MOVE_RUNNING] - e->n_apart < most &&
+           (!j->to->limit || j->to->n_running < j->to->limit);
+}
+
 void engine_pump(struct engine *e)
 {
     if (e->closing)
@@ -106,11 +114,10 @@ void engine_pump(struct engine *e)
     struct xfer_job *j, *next;
     DL_FOREACH_SAFE(e->ready, j, next)
     {
-        int full = e->n_in[MOVE_RUNNING] >= e->settings->connections || !pace_open(e);
-        if (full && !j->r->urgent)
-            return; /* urgent ones come first in the list */
-        if (j->r->urgent || !j->to->limit || j->to->n_running < j->to->limit)
+        if (j->r->urgent || (has_place(j) && pace_may_begin(j)))
             job_launch(j);
+        else if (!e->n_buckets && e->n_in[MOVE_RUNNING] >= e->settings->connections)
+            return; /* full, and none is apart; urgent ones come first in the list */
     }
 }
 
@@ -200,7 +207,10 @@ static void take_notes(struct engine *e, struct mail_list *batch)
             break;
         case NOTE_OPTIONS:
             apply(e, n->settings);
-            pace_resume(e); /* they may have waited for a lower limit's bucket */
+            break;
+        case NOTE_LIMITS:
+            pace_limits(e, n->limits, n->n_limits);
+            free(n->limits);
             break;
         case NOTE_SIGNER:
             vault_link_close(e->link);
@@ -262,6 +272,7 @@ static void free_memory(struct engine *e)
     }
     io_spare_free(e);
     EVP_MD_free(e->md5);
+    free(e->buckets);
 }
 
 /* Everything but what the pool still works on. */
@@ -496,6 +507,19 @@ void engine_configure(struct engine *e, const struct engine_options *opt)
     struct note *n = note_new(NOTE_OPTIONS);
     n->settings = settings_new(opt);
     mailbox_post(&e->notes, &n->mail);
+}
+
+void engine_limit(struct engine *e, const struct xfer_limit *limits, unsigned n)
+{
+    struct note *note = note_new(NOTE_LIMITS);
+    note->limits = n ? oc_memdup(limits, n * sizeof *limits) : NULL;
+    note->n_limits = n;
+    mailbox_post(&e->notes, &note->mail);
+}
+
+void engine_give_way(struct engine *e, int now)
+{
+    atomic_store_explicit(&e->give_way, now, memory_order_relaxed);
 }
 
 void engine_set_clock(struct engine *e, const char *host, int64_t offset_s)

@@ -17,6 +17,7 @@
 #include "oci/errors.h"
 #include "oci/replies.h"
 #include "proto/err.h"
+#include "proto/types.h"
 
 struct engine;
 
@@ -40,6 +41,27 @@ int xfer_file_fd(const struct xfer_file *f);
 
 /* The file system that it may hang on, 0: a local one. */
 dev_t xfer_file_mount(const struct xfer_file *f);
+
+/* Whom a request moves bytes for. label NULL: nobody, the limits of all hold alone. */
+struct xfer_who {
+    const char *label; /* of the client, "" without one; borrowed till on_done */
+    uint32_t uid;
+    uint64_t set; /* 0: none */
+};
+
+/* A limit of bandwidth: of all, of a user, of a client of his, of a set. */
+struct xfer_limit {
+    int scope; /* enum ocp_scope */
+    int fixed; /* beside another one of the same scope */
+    uint32_t uid;
+    uint64_t set;
+    char label[65];
+    uint64_t bytes_per_s; /* of bodies, both ways together; not 0 */
+};
+
+/* Pure: whether it holds for them; whether both are about the same. Any thread. */
+int xfer_limit_holds(const struct xfer_limit *l, const struct xfer_who *who);
+int xfer_limit_same(const struct xfer_limit *a, const struct xfer_limit *b);
 
 /* One signed request. The control loop fills the first group and posts; until on_done it touches
  * nothing but calls xfer_cancel(). The engine never frees it. */
@@ -75,6 +97,9 @@ struct xfer_request {
                                   the file still is this; else OCID_E_SOURCE_CHANGED */
     int ranged;                /* refuse before its first byte whatever is not 206 (or 416) */
     const char *obo_token;     /* delegation token, or NULL; borrowed till on_done */
+    struct xfer_who who;
+    int apart;     /* not counted among those of its host, nor among the connections */
+    int gives_way; /* its bytes pause at times: engine_give_way() */
     void *owner;
 
     /* read by any thread while it runs */
@@ -108,8 +133,7 @@ void xfer_request_fini(struct xfer_request *r);
 struct engine_options {
     const char *ca_file, *proxy, *no_proxy; /* NULL: system's CAs, no proxy */
     unsigned connect_seconds, stall_seconds, connections, io_per_mount;
-    unsigned sign_ahead;      /* requests signed or being signed before a connection is free */
-    uint64_t max_bytes_per_s; /* of all bodies together, both ways; 0: no limit */
+    unsigned sign_ahead; /* requests signed or being signed before a connection is free */
     const char *user_agent;
     int sign_fd; /* vault's signing socket; owned from now on */
 };
@@ -134,6 +158,13 @@ void engine_cancel(struct engine *e, struct xfer_request *r);
 
 /* New limits and addresses for requests from now on (reload); sign_fd and io_per_mount stay. */
 void engine_configure(struct engine *e, const struct engine_options *opt);
+
+/* These limits hold, and no others, for what is in flight, too; they are copied. */
+void engine_limit(struct engine *e, const struct xfer_limit *limits, unsigned n);
+
+/* Bytes of requests that give way pause from now on, or go on. However long that is so, they have
+ * at least a third of the time. Costs no wake-up. */
+void engine_give_way(struct engine *e, int now);
 
 /* The clock of that host (as in oci_request.host) is ahead of ours by so many seconds. A 401 about
  * the clock teaches the engine by itself; the signer must be told by vault_offset() either way. */

@@ -66,7 +66,11 @@ static void job_enter(struct xfer_job *j, enum move_state next)
     }
     e->n_in[j->state]--;
     e->n_in[next]++;
-    j->to->n_running += (next == MOVE_RUNNING) - (j->state == MOVE_RUNNING);
+    int runs = (next == MOVE_RUNNING) - (j->state == MOVE_RUNNING);
+    if (j->r->apart)
+        e->n_apart += (unsigned)runs;
+    else
+        j->to->n_running += (unsigned)runs;
     j->state = next;
 }
 
@@ -109,6 +113,7 @@ void xfer_job_new(struct engine *e, struct xfer_request *r)
     j->pipe_fd = -1;
     j->state = MOVE_QUEUED;
     r->slot = j;
+    pace_resolve(j);
     if (r->urgent)
         wipe_from_here();
     e->n_in[MOVE_QUEUED]++;
@@ -189,6 +194,7 @@ static void lane_take_back(struct xfer_job *j)
     struct lane *l = j->lane;
     if (!l)
         return;
+    pace_end(j);
     curl_multi_remove_handle(j->e->multi, l->easy);
     l->job = NULL;
     l->next = j->e->idle_lanes;
@@ -734,7 +740,7 @@ static void use_body_here(struct xfer_job *j, const char *bytes, size_t n)
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)n);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, n ? bytes : "");
-    pace_take(j->e, n);
+    pace_take(j, n);
 }
 
 static void use_method(struct xfer_job *j)
@@ -762,7 +768,8 @@ static void use_buffers(struct xfer_job *j)
     struct xfer_request *r = j->r;
     struct lane *l = j->lane;
     int is_big = r->to != SINK_MEMORY && (r->length >= BIG_BODY || !r->length);
-    long buffer = r->from == BODY_NONE && is_big ? 256 * 1024 : CURL_MAX_WRITE_SIZE;
+    long buffer =
+        r->from == BODY_NONE && is_big && !pace_is_slow(j) ? 256 * 1024 : CURL_MAX_WRITE_SIZE;
     long upload = r->from == BODY_FILE && r->length >= BIG_BODY ? 512 * 1024 : 16 * 1024;
     if (l->buffer != buffer)
         curl_easy_setopt(l->easy, CURLOPT_BUFFERSIZE, l->buffer = buffer);

@@ -39,6 +39,7 @@ struct note {
         NOTE_CANCEL,
         NOTE_CLOCK,
         NOTE_OPTIONS,
+        NOTE_LIMITS,
         NOTE_SIGNER,
         NOTE_FILE,
         NOTE_CLOSE
@@ -46,15 +47,16 @@ struct note {
     char *host; /* CLOCK */
     int64_t offset_s;
     struct settings *settings; /* OPTIONS */
-    int fd;                    /* SIGNER */
-    struct xfer_file *file;    /* FILE: close it in the pool */
+    struct xfer_limit *limits; /* LIMITS: n_limits */
+    unsigned n_limits;
+    int fd;                 /* SIGNER */
+    struct xfer_file *file; /* FILE: close it in the pool */
 };
 
 /* struct engine_options, owned. */
 struct settings {
     char *ca_file, *proxy, *no_proxy, *user_agent;
     unsigned connect_seconds, stall_seconds, connections, sign_ahead;
-    uint64_t max_bytes_per_s; /* 0: no limit */
 };
 
 struct xfer_file {
@@ -77,6 +79,17 @@ struct host {
     int64_t date_at; /* second that date is the text of */
     char date[32];
     struct host *next;
+};
+
+/* A limit of bandwidth, and what may move at once. */
+struct bucket {
+    struct xfer_limit l;
+    int64_t left;   /* thousandths of a byte; below zero: moved ahead of time */
+    uint64_t at_ms; /* of the last refill */
+    unsigned n_waits;
+};
+enum {
+    PACE_MOST = 5 /* limits that can hold for one request: one of each scope, and a fixed one */
 };
 
 /* A socket that libcurl wants watched. One of a connection stays watched between two requests, so
@@ -167,10 +180,16 @@ struct xfer_job {
         stuck_ms; /* since when its file is waited for while nothing moves there, 0: it is not */
     int unsent;   /* bytes in the socket's queue at the last look */
     int paused;   /* by a callback of ours; body_resume() goes on */
-    enum { PACE_NONE, PACE_WAITS, PACE_DUE } pace; /* paused by the limit of bandwidth */
-    int headers_done;                              /* of the final answer */
-    int to_error;                                  /* the body is an error's, it goes to memory */
-    int enough;                                    /* of such a body: the transfer was cut there */
+    int headers_done; /* of the final answer */
+    int to_error;     /* the body is an error's, it goes to memory */
+    int enough;       /* of such a body: the transfer was cut there */
+
+    /* limits of bandwidth, pace.c's */
+    enum { PACE_NONE, PACE_WAITS, PACE_DUE } pace; /* in engine.paced, in engine.due */
+    struct xfer_job *pace_prev, *pace_next;
+    size_t granted;              /* bytes taken from the buckets and not moved yet */
+    uint16_t buckets[PACE_MOST]; /* places of those that hold for it */
+    unsigned n_buckets;
 
     /* body, either direction */
     uint64_t at;    /* bytes passed */
@@ -216,6 +235,7 @@ struct engine {
     struct host *hosts;
     struct xfer_job *queued, *ready, *active, *spare_jobs;
     unsigned n_in[N_MOVES], n_spare_jobs;
+    unsigned n_apart; /* of those that run */
     struct body_io *spare_ios;
     unsigned n_spare_ios;
     struct mail_list done;
@@ -227,15 +247,21 @@ struct engine {
     int n_places;
     uv_timer_t timer; /* libcurl's */
     uv_timer_t tick;  /* looks for stalls while something runs */
-    uv_timer_t pace;  /* the bucket is empty: until there is something in it */
-    int64_t pace_left;
-    uint64_t pace_at_ms; /* of the last refill */
+    uv_timer_t pace;  /* a bucket is empty: until there is something in it */
+    struct bucket *buckets;
+    unsigned n_buckets;
+    struct xfer_job *paced, *due;    /* that wait for a bucket; that go on in this turn */
+    uint64_t way_at_ns, way_left_ns; /* of the last look; how long they may still pause */
+    int way_given;
+    int pace_turn;   /* which of them and of those that begin come first */
+    int pace_begins; /* those that begin have their turn */
     uv_prepare_t flush;
     uv_poll_t pipes; /* an epoll of pipes that are full: nobody's flags are touched */
     int pipes_fd;
 
     /* any thread's */
     atomic_uint n_holders; /* engine_drop() */
+    _Atomic int give_way;  /* engine_give_way() */
     sem_t told;            /* closing: all results have been posted */
     _Atomic uint64_t n_requests, bytes_up, bytes_down, n_connects;
 };
@@ -259,17 +285,29 @@ int64_t engine_now_s(void);
 
 /* ---- pace.c ---- */
 
-/* 1: bytes may move now. 0: the bucket is empty, and pace_resume() comes once it is not. */
-int pace_open(struct engine *e);
+/* How many of n bytes may move now. 0: the transfer has to pause, body_resume() comes when some
+ * may. Then tell how many have moved: all n may, if they cannot be cut. */
+size_t pace_ask(struct xfer_job *j, size_t n);
+void pace_moved(struct xfer_job *j, size_t n);
 
-/* So many bytes have moved. */
-void pace_take(struct engine *e, uint64_t n);
+/* 0: not now; engine_pump() comes again. */
+int pace_may_begin(struct xfer_job *j);
 
-/* How many of n bytes should move at once, so that a low limit does not come in bursts. */
-size_t pace_piece(struct engine *e, size_t n);
+/* So many bytes move unasked. */
+void pace_take(struct xfer_job *j, uint64_t n);
 
-/* Goes on with all transfers that the limit has paused. */
-void pace_resume(struct engine *e);
+/* It waits for no bucket any more; the transfer has ended: what it did not move goes back. */
+void pace_leave(struct xfer_job *j);
+void pace_end(struct xfer_job *j);
+
+/* So low a limit that its bytes should come in small pieces. */
+int pace_is_slow(const struct xfer_job *j);
+
+/* Finds out which limits hold for a new request. */
+void pace_resolve(struct xfer_job *j);
+
+/* These and no other limits hold from now on, for what is in flight, too. */
+void pace_limits(struct engine *e, const struct xfer_limit *limits, unsigned n);
 
 /* ---- sockets.c ---- */
 

@@ -259,9 +259,7 @@ size_t on_write_cb(char *bytes, size_t size, size_t n, void *arg)
     j->heard_ms = engine_now_ms(j->e);
     if (j->to_error)
         return error_add(j, bytes, n);
-    if (!pace_open(j->e))
-        j->pace = PACE_WAITS;
-    if (j->pace || is_behind(j, n)) {
+    if ((j->r->from == BODY_NONE && !pace_ask(j, n)) || is_behind(j, n)) {
         j->paused = 1;
         return CURL_WRITEFUNC_PAUSE;
     }
@@ -273,7 +271,7 @@ size_t on_write_cb(char *bytes, size_t size, size_t n, void *arg)
         return 0;
     if (j->r->from == BODY_NONE) {
         body_sum(j, bytes, n);
-        pace_take(j->e, n);
+        pace_moved(j, n);
         j->at += n;
         atomic_store_explicit(&j->r->bytes_moved, j->at, memory_order_relaxed);
         atomic_fetch_add_explicit(&j->e->bytes_down, n, memory_order_relaxed);

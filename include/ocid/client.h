@@ -257,6 +257,7 @@ struct ocid_job {
     uint64_t timeout_ms; /* fail when not done after this time; 0: never */
 
     const char *upload_id; /* abort: of struct ocid_row */
+    bool in_memory;        /* put, with spool: see ocid_bytes(); in answers: it is kept there */
 };
 
 static inline struct ocid_job ocid_job_of(enum ocid_kind kind)
@@ -277,7 +278,9 @@ static inline struct ocid_job ocid_job_of(enum ocid_kind kind)
 OCID_API int ocid_source(struct ocid_job *job, const char *path, int fd, struct ocid_failure *why);
 
 /* A sealed memfd with a copy of n bytes, for job.fd of a put (with job.spool: on disk before the
- * reply). The caller closes *ret_fd. why may be NULL. */
+ * reply; with job.in_memory as well, the daemon may keep the memfd open instead, which is quicker,
+ * and the job fails with OCID_E_LOST if the daemon ends before it). The caller closes *ret_fd. why
+ * may be NULL. */
 OCID_API int ocid_bytes(const void *bytes, size_t n, int *ret_fd, struct ocid_failure *why);
 
 /* Gives n jobs to the daemon; ret_ids has room for n. An id given here is on disk. Large arrays
@@ -321,6 +324,7 @@ struct ocid_status {
     bool sealed;
     const struct ocid_job *job;         /* what was submitted; NULL: not told */
     const struct ocid_outcome *outcome; /* what came of it so far; NULL: nothing yet */
+    const char *held;                   /* the limit that holds it back, a sentence; NULL: none */
 };
 
 struct ocid_page {
@@ -418,6 +422,36 @@ OCID_API int ocid_list(struct ocid *c, const struct ocid_job *job, int timeout_m
 
 /* ---- The daemon ----------------------------------------------------------------------------- */
 
+enum ocid_scope {
+    OCID_SCOPE_ALL,    /* all transfers of the daemon */
+    OCID_SCOPE_USER,   /* those of a user */
+    OCID_SCOPE_CLIENT, /* those of a client of a user: a label of struct ocid_options */
+    OCID_SCOPE_SET     /* those of a set, as long as it has not ended */
+};
+
+/* A limit; OCID_UNKNOWN is what a caller does not say, or what an answer does not limit. */
+struct ocid_limit {
+    size_t struct_size;
+    enum ocid_scope scope;
+    uint64_t uid;         /* user, client; OCID_UNKNOWN: the caller's own */
+    const char *label;    /* client */
+    uint64_t set;         /* set */
+    uint64_t bytes_per_s; /* of bodies, both ways together; 0 lifts it */
+    uint64_t jobs;        /* durable jobs at work at a time, small ones apart; 0 lifts it */
+    uint64_t at_work, at_work_small; /* in answers: jobs at work */
+    bool configured;                 /* in answers: it stands in ocid.conf */
+};
+
+static inline struct ocid_limit ocid_limit_of(enum ocid_scope scope)
+{
+    struct ocid_limit limit;
+    memset(&limit, 0, sizeof limit);
+    limit.struct_size = sizeof limit;
+    limit.scope = scope;
+    limit.uid = limit.bytes_per_s = limit.jobs = OCID_UNKNOWN;
+    return limit;
+}
+
 struct ocid_stats {
     const char *software; /* name and version of the daemon */
     uint64_t pid, uptime_ms, clients;
@@ -429,9 +463,17 @@ struct ocid_stats {
     const char *config;    /* path of the configuration that was read; NULL: there is none */
     const char *state_dir; /* of the queue; NULL: an older daemon */
     uint64_t descriptors;  /* that the daemon may have open; 0: an older daemon */
+    const struct ocid_limit *limits; /* that hold for you, and of all */
+    size_t n_limits;
 };
 
 OCID_API int ocid_stats(struct ocid *c, int timeout_ms, const struct ocid_stats **ret);
+
+/* Sets or lifts a limit: it holds at once, for what is in flight, too, and over restarts. The
+ * answer tells which limits hold now. OCID_E_DENIED: only root and the daemon's own user may limit
+ * others. OCID_E_NOT_FOUND, OCID_E_STATE: a set that is none, or has ended. */
+OCID_API int ocid_limit(struct ocid *c, const struct ocid_limit *limit, int timeout_ms,
+                        const struct ocid_stats **ret);
 
 /* Reads the configuration again. OCID_E_CONFIG names the line at fault; the old one stays then. */
 OCID_API int ocid_reload(struct ocid *c, int timeout_ms);
@@ -465,7 +507,7 @@ struct ocid_reply {
     const uint64_t *ids;                /* submit: n of them; 0: not taken */
     const struct ocid_page *page;       /* status, jobs */
     const struct ocid_ack *acks;        /* act: n of them; NULL unless all were answered */
-    const struct ocid_stats *stats;     /* stats */
+    const struct ocid_stats *stats;     /* stats, limit */
     const struct ocid_pair *profiles;   /* unlock, lock: n of them */
     size_t n;
 };
@@ -486,6 +528,8 @@ OCID_API int ocid_send_jobs(struct ocid *c, int state, uint64_t set, uint64_t cu
 OCID_API int ocid_send_act(struct ocid *c, enum ocid_act act, const uint64_t *ids, size_t n,
                            ocid_reply_fn *fn, void *user, uint64_t *ret_request);
 OCID_API int ocid_send_stats(struct ocid *c, ocid_reply_fn *fn, void *user, uint64_t *ret_request);
+OCID_API int ocid_send_limit(struct ocid *c, const struct ocid_limit *limit, ocid_reply_fn *fn,
+                             void *user, uint64_t *ret_request);
 OCID_API int ocid_send_reload(struct ocid *c, ocid_reply_fn *fn, void *user, uint64_t *ret_request);
 OCID_API int ocid_send_unlock(struct ocid *c, const char *profile, int fd, uint64_t ttl_ms,
                               ocid_reply_fn *fn, void *user, uint64_t *ret_request);

@@ -50,7 +50,8 @@
     X(-43, FILE, CURED, 1, "the source file is not there")                                         \
     X(-44, SPACE, CURED, 1, "no space is left")                                                    \
     X(-45, DESTINATION, CURED, 1, "the destination cannot be written")                             \
-    X(-46, SOME_FAILED, NEVER, 8, "some of several jobs have failed")
+    X(-46, SOME_FAILED, NEVER, 8, "some of several jobs have failed")                              \
+    X(-47, LOST, NEVER, 1, "the bytes were in memory only, and are gone")
 
 enum ocid_error {
     OCID_OK = 0,

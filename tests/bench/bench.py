@@ -25,7 +25,7 @@ from service import Service
 
 SPEED = ("put_4k_tls", "put_4k", "put_4k_floor", "hop", "put_big_tls", "put_big", "get_big_tls",
          "get_big", "integrity", "get_4k", "far_4k", "list_100k", "submit_ack", "submit_rate",
-         "status_busy", "memory", "ctl", "scale", "python")
+         "status_busy", "fair", "fair_tls", "memory", "ctl", "scale", "python")
 
 
 def main():

@@ -7,10 +7,10 @@ import statistics
 import subprocess
 import time
 
-from kit import COUNT, ROUNDS, RUN, bench, disk_sync, emit, mib, quantile, usage
-from service import (Client, Service, endpoint, put_job, quiet, server_stats, small_files,
-                     submit_frames)
-from wire import Failed, frame
+from kit import BIG, COUNT, ROUNDS, RUN, bench, disk_sync, emit, mib, quantile, usage
+from service import (Client, Service, big_file, endpoint, honest, put_job, quiet, server_stats,
+                     small_files, submit_frames)
+from wire import FINAL, Failed, frame
 
 
 def ack_times(c, frames):
@@ -152,3 +152,66 @@ def status_busy():
     times.sort()
     emit("status_busy", quantile(times, 0.5), "ms", puts_per_s=round(n / seconds), queued=left)
     emit("status_busy_p99", quantile(times, 0.99), "ms", worst=round(times[-1], 3))
+
+
+FAIR_PUTS, FAIR_LARGE = 200, 3
+
+
+def put_times(c, path, prefix, going=lambda: True):
+    """ms from handing one small put over to hearing of its end, one after the other."""
+    out = []
+    while len(out) < FAIR_PUTS and going():
+        t = time.perf_counter()
+        end = c.wait(c.submit([put_job(path, f"{prefix}/{len(out)}")])[0], 60)
+        out.append((time.perf_counter() - t) * 1e3)
+        if end["state"] != "done":
+            raise Failed(f"a small put did not end well: {end}")
+        time.sleep(0.002)
+    return sorted(out)
+
+
+def put_fairly(name, tls):
+    path, ratios, all_idle, all_busy, rates = RUN + "/2k", [], [], [], []
+    with open(path, "wb") as f:
+        f.write(os.urandom(2048))
+    server_stats(True)
+    for k in range(ROUNDS):
+        with Service(endpoint(tls)) as s:
+            a, b = Client(s.socket, label="a"), Client(s.socket, label="b")
+            put_times(b, path, f"warm{k}")
+            idle = put_times(b, path, f"idle{k}")
+            t = time.perf_counter()
+            ids = a.submit([put_job(big_file(), f"large{k}/{i}") for i in range(FAIR_LARGE)])
+            time.sleep(0.2)
+
+            def going():
+                jobs = a.call("job.status", {"ids": ids})["jobs"]
+                return not any(j["state"] in FINAL for j in jobs)
+
+            busy = put_times(b, path, f"busy{k}", going)
+            if any(a.wait(i, 300)["state"] != "done" for i in ids):
+                raise Failed("a large put did not end well")
+            rates.append(FAIR_LARGE * BIG / 1048576 / (time.perf_counter() - t))
+        all_idle.append(idle)
+        all_busy.append(busy)
+        ratios.append(quantile(busy, 0.5) / quantile(idle, 0.5))
+    honest(ROUNDS * FAIR_PUTS * 2)
+    idle, p50, p99 = (statistics.median(quantile(t, q) for t in times)
+                      for times, q in ((all_idle, 0.5), (all_busy, 0.5), (all_busy, 0.99)))
+    emit(name, p50, "ms", against="the same on an idle daemon",
+         ratio=round(statistics.median(ratios), 2), theirs=round(idle, 3), p99=round(p99, 3),
+         large_mib_per_s=round(statistics.median(rates)),
+         puts=sum(len(t) for t in all_busy))
+
+
+@bench
+def fair():
+    """ms of a put of 2 KiB, to its end, while another client's three large ones run flat out, plain:
+    the median, against that on an idle daemon"""
+    put_fairly("fair", False)
+
+
+@bench
+def fair_tls():
+    """the same over TLS"""
+    put_fairly("fair_tls", True)

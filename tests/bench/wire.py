@@ -96,13 +96,13 @@ def frame(ident, method, params):
 class Client:
     """One connection to the daemon, as thin as can be."""
 
-    def __init__(self, path, timeout=120):
+    def __init__(self, path, timeout=120, **hello):
         self.s = socket.socket(socket.AF_UNIX)
         self.s.settimeout(timeout)
         self.timeout = timeout
         self.s.connect(path)
         self.n = 0
-        self.welcome = self.call("hello", {"min": 1, "max": 1, "software": "bench"})
+        self.welcome = self.call("hello", {"min": 1, "max": 1, "software": "bench", **hello})
 
     def close(self):
         self.s.close()

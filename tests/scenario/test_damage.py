@@ -27,6 +27,7 @@ def full(make_ocid, store, b):
     store.on("PutObject", do="hang", count=0)
     ids = ocid.submit(*(put_job(path, f"{b}/o{i}", {"label": f"number {i}"}) for i in range(600)))
     ocid.client.pause(ids)
+    ocid.client.limit(jobs=99)
     ocid.stop()
     store.clear()
     return ocid, ids, done
@@ -104,6 +105,7 @@ def test_a_damaged_page_costs_its_rows_and_no_others(full, store, b):
     assert max(ocid.submit(put_job(ocid.file(b"x"), f"{b}/new", {}))) > max(ids), \
         "no id is used again"
     assert len(aside(ocid)) == 1, "the damaged one stays"
+    assert [x.jobs for x in ocid.client.limit()] == [99], "what was limited stays so"
 
 
 def test_without_its_first_page_all_is_read(full, store, b):

@@ -72,7 +72,8 @@ def test_hello_comes_first_and_once(served):
 def test_requests_of_every_release_are_understood(served, path):
     data = path.read_bytes()
     _, ident, method, params = msgpack.unpackb(data[4:], strict_map_key=False)
-    places = [job["fd"] for job in params.get("jobs", []) if "fd" in job]
+    jobs = params["jobs"] if method == "job.submit" else []
+    places = [job["fd"] for job in jobs if "fd" in job]
     if "fd" in params:
         places.append(params["fd"])
     reading, writing = os.pipe()

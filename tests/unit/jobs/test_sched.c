@@ -217,6 +217,56 @@ static void test_what_is_held_comes_back_in_its_order(void **state)
     empty(&hall);
 }
 
+static int not_a(void *arg, const struct sharer *sh, enum sched_queue q)
+{
+    return sh != arg || q != START_BULK;
+}
+
+/* Whoever may not go loses nothing: neither what he has queued nor his deficit. */
+static void test_who_may_not_lets_the_next_one_go(void **state)
+{
+    (void)state;
+    struct sharer *a = sched_sharer_ref(&hall.s, 1, "a"), *b = sched_sharer_ref(&hall.s, 1, "b");
+    struct job *of_a = enter(&hall, a, 2 * MIB, 4, START_BULK);
+    struct job *of_b = enter(&hall, b, 2 * MIB, 4, START_BULK);
+    struct job *other = enter(&hall, a, 2 * MIB, 4, READY_BULK);
+    hall.s.may = not_a;
+    hall.s.arg = a;
+    assert_ptr_equal(sched_take(&hall.s, START_BULK), of_b);
+    assert_null(sched_take(&hall.s, START_BULK));
+    assert_ptr_equal(sched_take(&hall.s, READY_BULK), other);
+    hall.s.arg = NULL;
+    assert_ptr_equal(sched_take(&hall.s, START_BULK), of_a);
+    empty(&hall);
+}
+
+static void test_members_aside_come_back_in_their_order(void **state)
+{
+    (void)state;
+    struct sharer *a = sched_sharer_ref(&hall.s, 1, "a");
+    struct tally tally = {0};
+    struct job set = {.tally = &tally}, *m[5];
+    for (unsigned i = 0; i < 5; i++) {
+        m[i] = enter(&hall, a, i < 4 ? 2 * MIB : 1, 4, i < 4 ? START_BULK : START_EXPRESS);
+        m[i]->set = &set;
+        assert_ptr_equal(sched_take(&hall.s, i < 4 ? START_BULK : START_EXPRESS), m[i]);
+        sched_set_aside(m[i], i < 4 ? START_BULK : START_EXPRESS);
+    }
+    sched_remove(&hall.s, m[1]); /* cancelled */
+    sched_release_aside(&hall.s, &set, START_BULK, 0);
+    assert_null(sched_take(&hall.s, START_BULK));
+    sched_release_aside(&hall.s, &set, START_BULK, 2);
+    assert_ptr_equal(sched_take(&hall.s, START_BULK), m[0]);
+    assert_ptr_equal(sched_take(&hall.s, START_BULK), m[2]);
+    assert_null(sched_take(&hall.s, START_BULK));
+    sched_release_aside(&hall.s, &set, START_BULK, UINT64_MAX);
+    assert_ptr_equal(sched_take(&hall.s, START_BULK), m[3]);
+    assert_null(sched_take(&hall.s, START_EXPRESS));
+    sched_release_aside(&hall.s, &set, START_EXPRESS, 1);
+    assert_ptr_equal(sched_take(&hall.s, START_EXPRESS), m[4]);
+    empty(&hall);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -228,6 +278,8 @@ int main(void)
         cmocka_unit_test(test_sharers_go_with_their_last_job),
         cmocka_unit_test(test_counts_hold_at_random),
         cmocka_unit_test(test_what_is_held_comes_back_in_its_order),
+        cmocka_unit_test(test_who_may_not_lets_the_next_one_go),
+        cmocka_unit_test(test_members_aside_come_back_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,9 +66,12 @@ static int any(struct fake *f, int method, const struct ocp_envelope *env)
         oc_buf_fini(&b);
         return 0;
     }
-    case OCP_METHOD_daemon_stats: {
+    case OCP_METHOD_daemon_stats:
+    case OCP_METHOD_daemon_limit: {
         struct ocp_stats st = {.has = (1ull << OCP_FIELD_stats_profiles) - 1};
         st.software = ocp_str("fake");
+        if (method == OCP_METHOD_daemon_limit)
+            OCP_SET(&st, stats, limits, ((struct ocp_span){env->body.p, env->body.n, 1}));
         ocp_frame_reply(&f->out, env->id, method, &st);
         return 0;
     }
@@ -147,6 +150,14 @@ static int do_stats(struct ocid *c)
 {
     const struct ocid_stats *stats;
     return ocid_stats(c, 5000, &stats);
+}
+
+static int do_limit(struct ocid *c)
+{
+    struct ocid_limit limit = ocid_limit_of(OCID_SCOPE_CLIENT);
+    limit.label = "nb";
+    limit.bytes_per_s = 1 << 20;
+    return ocid_limit(c, &limit, 5000, NULL);
 }
 
 static int do_reload(struct ocid *c)
@@ -314,6 +325,7 @@ static const struct {
     {"act", do_act},
     {"list", do_list},
     {"stats", do_stats},
+    {"limit", do_limit},
     {"reload", do_reload},
     {"unlock", do_unlock},
     {"lock", do_lock},

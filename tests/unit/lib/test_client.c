@@ -256,7 +256,7 @@ static void test_every_field_of_a_job_travels(void **state)
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         *strings[i] = "/";
     j.fd = 0;
-    j.spool = j.identified = j.if_absent = j.overwrite = true;
+    j.spool = j.in_memory = j.identified = j.if_absent = j.overwrite = true;
     j.part_bytes = j.limit = j.set = j.timeout_ms = j.below = 7;
     j.offset = j.length = 7;
     j.priority = 0;
@@ -677,8 +677,10 @@ static int daemon_script(struct fake *f, int method, const struct ocp_envelope *
     }
     ocp_add_pair(&b, "DEFAULT", phrase[0] ? phrase : "locked",
                  strlen(phrase[0] ? phrase : "locked"));
-    if (method == OCP_METHOD_daemon_stats) {
+    if (method == OCP_METHOD_daemon_limit || method == OCP_METHOD_daemon_stats) {
         st.has = (1ull << OCP_FIELD_stats_profiles) - 1;
+        if (method == OCP_METHOD_daemon_limit) /* what was asked for */
+            OCP_SET(&st, stats, limits, ((struct ocp_span){env->body.p, env->body.n, 1}));
         st.software = ocp_str("fake 1.0");
         st.bytes_up = 7;
         OCP_SET(&st, stats, profiles, ocp_span(&b, 1));
@@ -705,6 +707,19 @@ static void test_the_daemon(void **state)
     assert_string_equal(stats->software, "fake 1.0");
     assert_int_equal(stats->bytes_up, 7);
     assert_string_equal(stats->profiles[0].key, "DEFAULT");
+    assert_int_equal(stats->n_limits, 0);
+    struct ocid_limit limit = ocid_limit_of(OCID_SCOPE_CLIENT);
+    limit.label = "nb";
+    limit.jobs = 0;
+    assert_int_equal(ocid_limit(c, &limit, 5000, &stats), 0);
+    assert_int_equal(stats->n_limits, 1);
+    assert_int_equal(stats->limits->scope, OCID_SCOPE_CLIENT);
+    assert_string_equal(stats->limits->label, "nb");
+    assert_true(stats->limits->jobs == 0 && stats->limits->bytes_per_s == OCID_UNKNOWN);
+    limit.struct_size = 3;
+    assert_int_equal(ocid_limit(c, &limit, 5000, &stats), OCID_E_INVALID);
+    limit = ocid_limit_of((enum ocid_scope)17);
+    assert_int_equal(ocid_limit(c, &limit, 5000, &stats), OCID_E_INVALID);
     assert_int_equal(ocid_reload(c, 5000), OCID_E_CONFIG);
     assert_string_equal(ocid_failure(c)->text, "ocid.conf line 3: no\\x0asuch setting");
     assert_int_equal(pipe(fds), 0);

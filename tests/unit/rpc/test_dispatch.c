@@ -35,6 +35,7 @@ HANDLER(on_status)
 HANDLER(on_list)
 HANDLER(on_act)
 HANDLER(on_stats)
+HANDLER(on_limit)
 HANDLER(on_reload)
 HANDLER(on_unlock)
 HANDLER(on_lock)
@@ -78,6 +79,9 @@ static void test_each_method_has_its_handler(void **state)
         {"job.retry", "on_act", BODY("\x81\xa3ids\x90")},
         {"job.seal", "on_act", BODY("\x81\xa3ids\x90")},
         {"daemon.stats", "on_stats", BODY("\x80")},
+        {"daemon.limit", "on_limit",
+         BODY("\x81\xa5scope\xa3"
+              "all")},
         {"daemon.reload", "on_reload", BODY("\x81\xa3new\xc0")}, /* unknown keys are skipped */
         {"vault.unlock", "on_unlock",
          BODY("\x81\xa2"

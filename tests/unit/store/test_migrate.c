@@ -69,12 +69,18 @@ static void on_tally(void *arg, const struct store_tally *t)
     ((struct seen *)arg)->tally = *t;
 }
 
+static void on_limits(void *arg, struct ocp_str limits)
+{
+    (void)arg;
+    fail_msg("limits in an old queue: %u bytes", limits.n);
+}
+
 static void a_queue_of_schema_1_opens(void **state)
 {
     struct kit *k = *state;
     struct oc_err err;
     struct seen s = {0};
-    struct store_loader to = {on_job, on_xfer, on_key, on_tally, &s};
+    struct store_loader to = {on_job, on_xfer, on_key, on_tally, on_limits, &s};
     restore(k, "schema-1");
     kit_must_open(k);
     assert_string_equal(store_uuid(k->store), "01234567-89ab-4cde-8f01-23456789abcd");

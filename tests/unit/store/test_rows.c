@@ -162,6 +162,7 @@ struct seen {
     char key[32];
     struct store_xfer xfer;
     struct store_tally tally;
+    char limits[32];
 };
 
 static void on_job(void *arg, const struct store_job *row)
@@ -198,11 +199,18 @@ static void on_tally(void *arg, const struct store_tally *t)
     s->tally = *t;
 }
 
+static void on_limits(void *arg, struct ocp_str limits)
+{
+    struct seen *s = arg;
+    assert_true(limits.n > 0);
+    ocp_str_copy(limits, s->limits, sizeof s->limits);
+}
+
 static struct seen load(struct kit *k)
 {
     struct seen s = {0};
     struct oc_err err;
-    struct store_loader to = {on_job, on_xfer, on_key, on_tally, &s};
+    struct store_loader to = {on_job, on_xfer, on_key, on_tally, on_limits, &s};
     assert_int_equal(store_load(k->store, &to, &err), 0);
     return s;
 }
@@ -497,6 +505,25 @@ static void a_prune_that_fails_midway(void **state)
 }
 #endif
 
+static int put_limits(struct kit *k, const char *text)
+{
+    struct store_op op = {.verb = STORE_LIMITS, .limits = ocp_str(text)};
+    return kit_run(k, &op);
+}
+
+static void limits_are_kept_as_one(void **state)
+{
+    struct kit *k = *state;
+    kit_must_open(k);
+    assert_string_equal(load(k).limits, "");
+    assert_int_equal(put_limits(k, "a"), 0);
+    assert_int_equal(put_limits(k, "b\xff"), 0);
+    assert_string_equal(reload(k).limits, "b\xff");
+    assert_int_equal(put_limits(k, ""), 0);
+    assert_string_equal(reload(k).limits, "");
+    assert_int_equal(strlen(store_uuid(k->store)), 36); /* its neighbour */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -509,6 +536,7 @@ int main(void)
         T(transfers_are_kept_and_forgotten),
         T(the_load_tells_what_lives),
         T(pages_are_newest_first),
+        T(limits_are_kept_as_one),
         T(a_long_search_lets_others_pass),
         T(a_prune_takes_the_old_and_the_many),
         T(a_prune_spares_what_is_needed),

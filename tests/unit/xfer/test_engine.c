@@ -1137,6 +1137,12 @@ static void test_pause_is_no_stall(void **state)
     rig_close(&g);
 }
 
+static void limit_all(struct rig *g, uint64_t bytes_per_s)
+{
+    struct xfer_limit l = {.scope = OCP_ENUM_scope_all, .bytes_per_s = bytes_per_s};
+    engine_limit(g->e, &l, bytes_per_s > 0);
+}
+
 /* Two up and one down share the limit; without one the rest of a fourth comes at once. */
 static void test_limit(void **state)
 {
@@ -1144,9 +1150,7 @@ static void test_limit(void **state)
     struct rig g;
     struct ask a[4];
     rig_open(&g);
-    struct engine_options o = options(&g);
-    o.max_bytes_per_s = 4 * MIB;
-    engine_configure(g.e, &o);
+    limit_all(&g, 4 * MIB);
     for (int slow = 0; slow < 2; slow++) {
         struct xfer_file *f = pattern_file(MIB, slow), *to = xfer_file_new(temp_fd(), slow, 1);
         ask_put(&a[0], &g, f, 0, MIB);
@@ -1165,19 +1169,133 @@ static void test_limit(void **state)
         xfer_file_unref(f);
         xfer_file_unref(to);
     }
-    o.max_bytes_per_s = 16 * 1024;
-    engine_configure(g.e, &o);
+    limit_all(&g, 16 * 1024);
     struct xfer_file *f = pattern_file(30 * MIB, 0);
     ask_put(&a[3], &g, f, 0, 30 * MIB);
     post(&a[3]);
     engine_flush(g.e);
     while (!atomic_load(&a[3].r.bytes_moved))
         sched_yield();
-    o.max_bytes_per_s = 0;
-    engine_configure(g.e, &o);
+    limit_all(&g, 0);
     wait_done(&g, 1); /* half an hour, at the old limit */
     assert_ok(&a[3]);
     ask_fini(&a[3]);
+    xfer_file_unref(f);
+    rig_close(&g);
+}
+
+/* Each limit holds for whom it names. One that is below the limit of all leaves the rest of it to
+ * others, and what is cancelled while it waits leaves the line. */
+static void test_limits_of_some(void **state)
+{
+    (void)state;
+    static const struct {
+        struct xfer_limit limit;
+        struct xfer_who slow, fast;
+    } rows[] = {
+        {{.scope = OCP_ENUM_scope_user, .uid = 7}, {"a", 7, 0}, {"a", 8, 0}},
+        {{.scope = OCP_ENUM_scope_client, .uid = 7, .label = "a"}, {"a", 7, 0}, {"b", 7, 0}},
+        {{.scope = OCP_ENUM_scope_set, .set = 5}, {"", 7, 5}, {"", 7, 0}},
+        {{.scope = OCP_ENUM_scope_set, .set = 5}, {"", 7, 5}, {NULL, 0, 5}},
+    };
+    struct rig g;
+    struct ask slow, fast;
+    rig_open(&g);
+    struct xfer_file *f = pattern_file(4 * MIB, 0);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct xfer_limit l[2] = {{.scope = OCP_ENUM_scope_all, .bytes_per_s = 64 * MIB},
+                                  rows[i].limit};
+        l[1].bytes_per_s = 16 * 1024;
+        engine_limit(g.e, l, 2);
+        ask_put(&slow, &g, f, 0, 4 * MIB);
+        ask_put(&fast, &g, f, 0, 4 * MIB);
+        slow.r.who = rows[i].slow;
+        fast.r.who = rows[i].fast;
+        post(&slow);
+        post(&fast);
+        wait_done(&g, 1);
+        assert_ok(&fast);
+        assert_true(atomic_load(&slow.r.bytes_moved) < MIB);
+        engine_cancel(g.e, &slow.r);
+        wait_done(&g, 2);
+        assert_err(&slow, OCID_E_CANCELLED);
+        ask_fini(&slow);
+        ask_fini(&fast);
+        g.n_done = 0;
+    }
+    xfer_file_unref(f);
+    rig_close(&g);
+}
+
+/* Small ones do not wait for large ones that share a low limit, nor the reverse. */
+static void test_limit_starves_nobody(void **state)
+{
+    (void)state;
+    enum { N_SMALL = 12 };
+    struct rig g;
+    struct ask big[2], small[N_SMALL];
+    rig_open(&g);
+    limit_all(&g, MIB);
+    struct xfer_file *f = pattern_file(30 * MIB, 0);
+    for (int i = 0; i < 2; i++) {
+        ask_put(&big[i], &g, f, 0, 30 * MIB);
+        post(&big[i]);
+    }
+    engine_flush(g.e);
+    while (!atomic_load(&big[0].r.bytes_moved) || !atomic_load(&big[1].r.bytes_moved))
+        sched_yield();
+    for (int i = 0; i < N_SMALL; i++) {
+        ask_put(&small[i], &g, f, 0, 60000);
+        post(&small[i]);
+    }
+    uint64_t before = atomic_load(&big[1].r.bytes_moved);
+    wait_done(&g, N_SMALL); /* the large ones need a minute */
+    for (int i = 0; i < N_SMALL; i++) {
+        assert_ok(&small[i]);
+        ask_fini(&small[i]);
+    }
+    assert_true(atomic_load(&big[1].r.bytes_moved) > before);
+    limit_all(&g, 0);
+    wait_done(&g, N_SMALL + 2);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(&big[i]);
+        ask_fini(&big[i]);
+    }
+    xfer_file_unref(f);
+    rig_close(&g);
+}
+
+static uint64_t ms_of_large(struct rig *g, struct xfer_file *f, uint64_t size, int gives_way)
+{
+    struct ask a;
+    ask_put(&a, g, f, 0, size);
+    a.r.gives_way = gives_way;
+    uint64_t from = clock_mono_ms();
+    run(&a);
+    assert_ok(&a);
+    ask_fini(&a);
+    return clock_mono_ms() - from;
+}
+
+/* While it gives way it moves for a part of the time only, yet it gets there. */
+static void test_large_ones_give_way(void **state)
+{
+    (void)state;
+    struct rig g;
+    uint64_t free_ms = UINT64_MAX;
+    rig_open(&g);
+    struct xfer_file *f = pattern_file(30 * MIB, 0);
+    engine_give_way(g.e, 1);
+    for (int i = 0; i < 4; i++) { /* the quickest of those that need not */
+        uint64_t ms = ms_of_large(&g, f, 30 * MIB, 0);
+        free_ms = ms < free_ms ? ms : free_ms;
+    }
+    uint64_t ms = 0;
+    for (int i = 0; i < 4; i++)
+        ms += ms_of_large(&g, f, 30 * MIB, 1);
+    assert_true(ms >= 5 * free_ms);
+    engine_give_way(g.e, 0);
+    ms_of_large(&g, f, 30 * MIB, 1);
     xfer_file_unref(f);
     rig_close(&g);
 }
@@ -1397,6 +1515,9 @@ int main(void)
         cmocka_unit_test(test_slow_network_is_no_stall),
         cmocka_unit_test(test_pause_is_no_stall),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_limits_of_some),
+        cmocka_unit_test(test_limit_starves_nobody),
+        cmocka_unit_test(test_large_ones_give_way),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_short_write),
         cmocka_unit_test(test_pool_fails),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ._model import Ack, Outcome, Row, Status
+from ._model import Ack, Limit, Outcome, Row, Status
 from .client import VERSION as __version__
 from .client import Client, Job, JobSet
 from .errors import *
 from .errors import OcidError
 
-__all__ = ["Ack", "Client", "Job", "JobSet", "OcidError", "Outcome", "Row", "Status", "__version__"]
+__all__ = ["Ack", "Client", "Job", "JobSet", "Limit", "OcidError", "Outcome", "Row", "Status",
+           "__version__"]
 
 
 _LATER = {"OcidFileSystem": ".fs", "take_oci": ".fs", "progress": "._bars"}

@@ -13,11 +13,11 @@ import struct
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any, Callable, List, Protocol, TypeVar
+from typing import Any, Callable, List, Protocol, SupportsInt, TypeVar
 
 from . import _tables, errors
 from ._jobs import Buffer, JobLike, ids_of, job_options, messages, place, put_buffers_jobs, put_many_jobs
-from ._model import Ack, Row, Status, ack_from, row_from, status_from
+from ._model import Ack, Limit, Row, Status, ack_from, limit_from, row_from, status_from
 from ._wire import unpack
 
 T = TypeVar("T")
@@ -111,10 +111,12 @@ class Core:
                   bytes_spooled: int = 0) -> int:
         return (await self.submit([job], fds, bytes_spooled))[0]
 
-    async def put_bytes(self, data: Any, to: str, options: Mapping[str, Any]) -> int:
+    async def put_bytes(self, data: Any, to: str, durable: bool,
+                        options: Mapping[str, Any]) -> int:
         if not isinstance(to, str):
             raise TypeError("put_bytes(to, data): the place comes first")
-        return (await self.put_buffers([({**place(to), **job_options(options)}, data)]))[0]
+        kept = {} if durable else {"in_memory": True}
+        return (await self.put_buffers([({**place(to), **job_options(options), **kept}, data)]))[0]
 
     async def put_buffers(self, puts: Iterable[tuple[Mapping[str, Any], Any]]) -> List[int]:
         """Raw jobs without their kind, each with its bytes; as many in a message as it carries."""
@@ -165,6 +167,25 @@ class Core:
             found = await self.link.call(method, {"ids": ids[at:at + _tables.MAX_JOBS]})
             acks += [ack_from(ack) for ack in found["jobs"]]
         return acks
+
+    async def limit(self, rate: float | None, jobs: int | None, jobset: SupportsInt | None,
+                    client: str, uid: int | None) -> List[Limit]:
+        ask: dict[str, Any] = {"scope": "all"}
+        if jobset is not None:
+            ask.update(scope="set", set=int(jobset))
+        elif client:
+            ask.update(scope="client", label=client)
+        elif uid is not None:
+            ask.update(scope="user")
+        if uid is not None:
+            ask["uid"] = uid
+        if rate is not None:
+            ask["bytes_per_s"] = int(rate)
+        if jobs is not None:
+            ask["jobs"] = jobs
+        method = "daemon.stats" if rate is None and jobs is None else "daemon.limit"
+        found = await self.link.call(method, {} if method == "daemon.stats" else ask)
+        return [limit_from(limit) for limit in found.get("limits", ())]
 
     async def table(self, ask: dict[str, Any], limit: int) -> AsyncIterator[Status]:
         left = limit or None

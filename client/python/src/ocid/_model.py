@@ -93,6 +93,7 @@ class Status(NamedTuple):
     n_failed: int = 0
     n_cancelled: int = 0
     sealed: bool = False
+    held: str = ""  # the limit that holds it back, a sentence
     job: Mapping[str, Any] = {}
     outcome: Outcome = Outcome()
 
@@ -131,6 +132,21 @@ class Row(NamedTuple):
     upload_id: str = ""
     parts: int | None = None  # of an upload; size is their sum
     job: int = 0  # whose upload it is
+
+
+class Limit(NamedTuple):
+    """What holds for whom: bandwidth (both ways together) and durable jobs at work at a time, those
+    up to 1 MiB counted apart; None: no limit."""
+
+    scope: str  # all, user, client, set
+    uid: int | None = None
+    label: str = ""
+    set: int = 0
+    bytes_per_s: int | None = None
+    jobs: int | None = None
+    at_work: int = 0
+    at_work_small: int = 0
+    configured: bool = False  # it stands in ocid.conf
 
 
 class Ack(NamedTuple):
@@ -179,6 +195,10 @@ def row_from(found: Mapping[str, Any]) -> Row:
     values = _known("row", found)
     values.pop("end", None)
     return Row(**values)
+
+
+def limit_from(found: Mapping[str, Any]) -> Limit:
+    return Limit(**_known("limit", found))
 
 
 def ack_from(found: Mapping[str, Any]) -> Ack:

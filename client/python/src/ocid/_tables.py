@@ -89,6 +89,12 @@ ENUMS: dict[str, dict[str, str]] = {
         "md5": "MD5 of the very bytes agreed with the service's",
         "length": "the length agreed; the service holds no sum of the whole object",
     },
+    "scope": {
+        "all": "all transfers of the daemon",
+        "user": "those of a user",
+        "client": "those of a client of a user: a label of hello",
+        "set": "those of a set, as long as it has not ended",
+    },
 }
 
 ERRORS: dict[str, Error] = {
@@ -130,6 +136,7 @@ ERRORS: dict[str, Error] = {
     "space": Error(-44, "cured", 1, "no space is left"),
     "destination": Error(-45, "cured", 1, "the destination cannot be written"),
     "some_failed": Error(-46, "never", 8, "some of several jobs have failed"),
+    "lost": Error(-47, "never", 1, "the bytes were in memory only, and are gone"),
 }
 
 MESSAGES: dict[str, tuple[Field, ...]] = {
@@ -200,6 +207,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("upload_id", "str", False, 511, "", "abort: the upload"),
         Field("offset", "u64", False, 0, "", "get into a pipe: first byte; none beyond the end"),
         Field("length", "u64", False, 0, "", "get into a pipe: most bytes; 0: to the end"),
+        Field("in_memory", "bool", False, 0, "", "put, with spool: a sealed memfd may be kept open instead; lost when the daemon ends first"),
     ),
     "outcome": (
         Field("error", "str", False, 32, "", "failed: name of the error"),
@@ -246,6 +254,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("n_failed", "u64", False, 0, "", "set: members failed"),
         Field("n_cancelled", "u64", False, 0, "", "set: members cancelled"),
         Field("sealed", "bool", False, 0, "", "set: no more members will come"),
+        Field("held", "str", False, 256, "", "the limit that holds it back, as a sentence"),
         Field("job", "sub", False, 0, "job", "what was submitted"),
         Field("outcome", "sub", False, 0, "outcome", "what came of it"),
     ),
@@ -274,6 +283,17 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("jobs", "list", True, 1000, "ack", "one for each id of the request"),
     ),
     "none": (),
+    "limit": (
+        Field("scope", "enum", True, 0, "scope", "whose transfers"),
+        Field("uid", "u64", False, 4294967295, "", "user, client: user id; the caller's own if absent"),
+        Field("label", "str", False, 64, "", "client: its label"),
+        Field("set", "u64", False, 0, "", "set: its id"),
+        Field("bytes_per_s", "u64", False, 1000000000000, "", "bytes of bodies a second, both ways together; absent: as it was"),
+        Field("jobs", "u64", False, 1000000, "", "durable jobs at work at a time; those up to 1 MiB are counted apart; absent: as it was"),
+        Field("at_work", "u64", False, 0, "", "in answers: large jobs at work"),
+        Field("at_work_small", "u64", False, 0, "", "in answers: small jobs at work"),
+        Field("configured", "bool", False, 0, "", "in answers: it stands in ocid.conf"),
+    ),
     "stats": (
         Field("software", "str", True, 64, "", "name and version of the daemon"),
         Field("pid", "u64", True, 0, "", "process id"),
@@ -293,6 +313,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("config", "str", False, 4096, "", "path of the configuration that was read; else there is none"),
         Field("state_dir", "str", False, 4096, "", "directory of the queue"),
         Field("descriptors", "u64", False, 0, "", "descriptors that the daemon may have open"),
+        Field("limits", "list", False, 256, "limit", "limits that hold for you, and of all"),
     ),
     "unlock": (
         Field("profile", "str", False, 128, "", "profile; else the daemon's default"),
@@ -334,6 +355,7 @@ METHODS: dict[str, Method] = {
     "job.seal": Method("jobs_ask", "acks", 1, "no more members will be added to these sets"),
     "daemon.stats": Method("none", "stats", 1, "the daemon at a glance"),
     "daemon.reload": Method("none", "none", 1, "reads the configuration again"),
+    "daemon.limit": Method("limit", "stats", 1, "sets or lifts a limit"),
     "vault.unlock": Method("unlock", "unlocked", 1, "opens an encrypted key"),
     "vault.lock": Method("lock", "unlocked", 1, "wipes keys from the signer"),
 }

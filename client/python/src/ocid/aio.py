@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Deque, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, SupportsInt, Tuple
 
 from . import _paths, _tables, errors
 from ._core import Core, left_of, pages, start_daemon
@@ -28,6 +28,7 @@ from ._model import (
     GetOptions,
     Handle,
     JobOptions,
+    Limit,
     ListOptions,
     PutOptions,
     Row,
@@ -158,14 +159,16 @@ class Client:
         ident, members = await self._core.put_many(sources, to, base, options)
         return JobSet(self, ident, members=members)
 
-    async def put_bytes(self, to: str, data: Any, **options: Unpack[PutOptions]) -> Job:
+    async def put_bytes(self, to: str, data: Any, *, durable: bool = True,
+                        **options: Unpack[PutOptions]) -> Job:
         """The copy into a memfd is made on the loop: 0.2 s a GiB."""
-        return Job(self, await self._core.put_bytes(data, to, options))
+        return Job(self, await self._core.put_bytes(data, to, durable, options))
 
-    async def put_json(self, to: str, value: Any, **options: Unpack[PutOptions]) -> Job:
+    async def put_json(self, to: str, value: Any, *, durable: bool = True,
+                       **options: Unpack[PutOptions]) -> Job:
         import json
         options.setdefault("content_type", "application/json")
-        return await self.put_bytes(to, json.dumps(value).encode(), **options)
+        return await self.put_bytes(to, json.dumps(value).encode(), durable=durable, **options)
 
     # Downloads.
 
@@ -273,6 +276,12 @@ class Client:
     async def stats(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = await self._link.call("daemon.stats", {})
         return found
+
+    async def limit(self, rate: float | None = None, jobs: int | None = None, *,
+                    set: SupportsInt | None = None, client: str = "",
+                    uid: int | None = None) -> List[Limit]:
+        """See ocid.Client.limit()."""
+        return await self._core.limit(rate, jobs, set, client, uid)
 
     async def reload(self) -> None:
         await self._link.call("daemon.reload", {})

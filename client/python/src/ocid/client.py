@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, List, SupportsInt
 
 from . import _paths, errors
 from ._core import Core, each, left_of, pages, run, start_daemon
@@ -26,6 +26,7 @@ from ._model import (
     GetOptions,
     Handle,
     JobOptions,
+    Limit,
     ListOptions,
     PutOptions,
     Row,
@@ -224,15 +225,18 @@ class Client:
         ident, members = run(self._core.put_many(sources, to, base, options))
         return JobSet(self, ident, members=members)
 
-    def put_bytes(self, to: str, data: Any, **options: Unpack[PutOptions]) -> Job:
+    def put_bytes(self, to: str, data: Any, *, durable: bool = True,
+                  **options: Unpack[PutOptions]) -> Job:
         """Queues anything with the buffer protocol (bytes, an array, …) or a binary file object.
-        The bytes are on the daemon's disk when this returns."""
-        return Job(self, run(self._core.put_bytes(data, to, options)))
+        The bytes are on the daemon's disk when this returns. durable=False: they may be in its
+        memory only, which is quicker; if the daemon ends before the job, this fails as Lost."""
+        return Job(self, run(self._core.put_bytes(data, to, durable, options)))
 
-    def put_json(self, to: str, value: Any, **options: Unpack[PutOptions]) -> Job:
+    def put_json(self, to: str, value: Any, *, durable: bool = True,
+                 **options: Unpack[PutOptions]) -> Job:
         import json
         options.setdefault("content_type", "application/json")
-        return self.put_bytes(to, json.dumps(value).encode(), **options)
+        return self.put_bytes(to, json.dumps(value).encode(), durable=durable, **options)
 
     # Downloads.
 
@@ -359,6 +363,15 @@ class Client:
     def stats(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = run(self._link.call("daemon.stats", {}))
         return found
+
+    def limit(self, rate: float | None = None, jobs: int | None = None, *,
+              set: SupportsInt | None = None, client: str = "",
+              uid: int | None = None) -> List[Limit]:
+        """Sets limits and tells which hold: bytes a second (both ways together), and durable jobs at
+        work at a time (those up to 1 MiB are counted apart). They hold at once, and over restarts
+        of the daemon, for all transfers or those of a set, a client (its label) or a user; 0 lifts
+        one, None leaves it as it is."""
+        return run(self._core.limit(rate, jobs, set, client, uid))
 
     def reload(self) -> None:
         """Has the configuration read again; Config names the line at fault, the old one stays."""

@@ -194,6 +194,10 @@ class SomeFailed(OcidError):
     code = "some_failed"
 
 
+class Lost(OcidError):
+    code = "lost"
+
+
 CLASSES: dict[str, type[OcidError]] = {
     cls.code: cls for cls in list(globals().values())
     if isinstance(cls, type) and issubclass(cls, OcidError) and cls.code
