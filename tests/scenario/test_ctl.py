@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from harness import MIB, blob, sha, until
+from harness import CALL_S, MIB, blob, sha, until
 
 
 def test_push_and_pull_one_file(ocid, store, b):
@@ -182,6 +182,21 @@ def test_what_is_installed_works_below_any_prefix(make_ocid, tmp_path):
     for mode in ("user", "system"):
         unit = (prefix / f"lib/systemd/{mode}/ocid.service").read_text()
         assert re.search(f"^ExecStart={re.escape(ocid.bin)}/ocid\\b", unit, re.MULTILINE)
+
+
+def test_a_closed_stream_is_an_error_and_not_the_socket(ocid, b):
+    """The socket would take the lowest free descriptor: 0 or 1."""
+    def closed(which, *words):
+        return subprocess.run(["sh", "-c", f'exec "$@" {which}&-', "sh", f"{ocid.bin}/ocictl",
+                               *words], env=ocid.env, capture_output=True, text=True,
+                              timeout=CALL_S, check=False)
+    ocid.done(ocid.put(b"x", f"{b}/o"))
+    done = closed("0<", "push", "--wait", "-", f"oci://{b}/stdin")
+    assert done.returncode == 1 and "Bad file descriptor" in done.stderr, done
+    for words in (["status"], ["status", "--json"], ["cat", f"oci://{b}/o"], ["ls", f"oci://{b}/"],
+                  ["pull", "--wait", f"oci://{b}/o", "-"]):
+        done = closed("1>", *words)
+        assert done.returncode == 1 and "Bad file descriptor" in done.stderr, done
 
 
 def test_reload_says_what_is_wrong(ocid):
