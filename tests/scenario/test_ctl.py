@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -182,6 +183,22 @@ def test_what_is_installed_works_below_any_prefix(make_ocid, tmp_path):
     for mode in ("user", "system"):
         unit = (prefix / f"lib/systemd/{mode}/ocid.service").read_text()
         assert re.search(f"^ExecStart={re.escape(ocid.bin)}/ocid\\b", unit, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_start_and_stop_say_how_to_end_a_daemon_that_hangs(ocid):
+    os.kill(ocid.pid, signal.SIGSTOP)
+    try:
+        asking = [subprocess.Popen([f"{ocid.bin}/ocictl", verb], env=ocid.env, text=True,
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                  for verb in ("start", "stop")]
+        said = [(process.communicate(timeout=CALL_S)[1], process.returncode)
+                for process in asking]
+    finally:
+        os.kill(ocid.pid, signal.SIGCONT)
+    for text, status in said:
+        assert status == 124 and f"kill -9 {ocid.pid}," in text, said
+    assert ocid.ctl("status").status == 0
 
 
 def test_a_closed_stream_is_an_error_and_not_the_socket(ocid, b):
