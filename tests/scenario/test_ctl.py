@@ -106,6 +106,19 @@ def test_conditions_and_changes_have_a_status_of_their_own(ocid, store, b):
     assert ocid.ctl("wait", str(job)).status == 7
 
 
+def test_what_is_no_set_has_no_members(ocid, b):
+    job = ocid.put(b"x", f"{b}/o")
+    ocid.done(job)
+    done = ocid.ctl("status", "--set", str(job))
+    assert done.status == 1 and f"job {job} is not a set" in done.err, done
+    done = ocid.ctl("status", "--set", "999999")
+    assert done.status == 4 and "no such job" in done.err, done
+    assert ocid.ctl("pull", "-r", "--wait", f"oci://{b}/none/", ocid.files / "none").status == 0
+    (members,) = [s.id for s in ocid.client.jobs(limit=1)]
+    done = ocid.ctl("status", "--set", str(members))
+    assert done.status == 0 and "no jobs" in done.err, done
+
+
 def test_no_daemon(make_ocid):
     ocid = make_ocid()
     done = ocid.ctl("status")
