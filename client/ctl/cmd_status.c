@@ -12,6 +12,28 @@
 
 enum { TABLE_ROWS = 50, ASK_IDS = 1000, POLL_MS = 60000 };
 
+static int missing(uint64_t id)
+{
+    ctl_say("job %" PRIu64 ": no such job (see: ocictl status --all)", id);
+    return ocid_error_exit(OCID_E_NOT_FOUND);
+}
+
+/* One job's state, good until the next call; else the exit status, after saying why. */
+static int ask(struct ctl *ctl, uint64_t id, const struct ocid_status **ret)
+{
+    struct ocid_query q = ocid_query_of();
+    const struct ocid_page *page;
+    q.ids = &id;
+    q.n_ids = 1;
+    int rc = ocid_status(ctl->c, &q, CTL_REPLY_MS, &page);
+    if (rc == OCID_E_NOT_FOUND || (!rc && !page->n_jobs))
+        return missing(id);
+    if (rc)
+        return rc == OCID_E_DETACHED ? EXIT_DETACHED : ctl_fail(ctl, NULL);
+    *ret = &page->jobs[0];
+    return EXIT_OK;
+}
+
 /* ---- The table */
 
 struct table {
@@ -35,6 +57,17 @@ static int on_job(void *user, const struct ocid_status *s)
     return ferror(stdout) ? 1 : 0;
 }
 
+/* Why a set has no members: there is none of that id, perhaps. */
+static int check_set(struct ctl *ctl, uint64_t id)
+{
+    const struct ocid_status *s;
+    int status = ask(ctl, id, &s);
+    if (status || render_is_set(s))
+        return status;
+    ctl_say("job %" PRIu64 " is not a set; see: ocictl status %" PRIu64, id, id);
+    return EXIT_FAILED;
+}
+
 static int table(struct ctl *ctl)
 {
     const struct args *a = ctl->args;
@@ -44,38 +77,30 @@ static int table(struct ctl *ctl)
     int rc = ocid_jobs(ctl->c, a->state, a->set, limit, CTL_REPLY_MS, on_job, &t);
     if (rc < 0)
         return rc == OCID_E_DETACHED ? EXIT_DETACHED : ctl_fail(ctl, "status");
-    if (!t.n && !a->json)
+    if (t.n)
+        return EXIT_OK;
+    if (a->set && (rc = check_set(ctl, a->set)) != 0)
+        return rc;
+    if (!a->json)
         ctl_note(ctl, "no jobs");
     return EXIT_OK;
 }
 
 /* ---- In full */
 
-static int missing(const uint64_t id)
-{
-    ctl_say("job %" PRIu64 ": no such job (see: ocictl status --all)", id);
-    return ocid_error_exit(OCID_E_NOT_FOUND);
-}
-
 static int one(struct ctl *ctl, uint64_t id, bool first)
 {
-    struct ocid_query q = ocid_query_of();
-    const struct ocid_page *page;
-    q.ids = &id;
-    q.n_ids = 1;
-    int rc = ocid_status(ctl->c, &q, CTL_REPLY_MS, &page);
-    if (rc == OCID_E_NOT_FOUND || (!rc && !page->n_jobs))
-        return missing(id);
-    if (rc)
-        return rc == OCID_E_DETACHED ? EXIT_DETACHED : ctl_fail(ctl, NULL);
-    if (ctl->args->json)
-        json_status(&page->jobs[0]);
-    else if (first)
-        render_job(&page->jobs[0], follow_now(), ctl->color);
-    else {
-        putchar('\n');
-        render_job(&page->jobs[0], follow_now(), ctl->color);
+    const struct ocid_status *s;
+    int status = ask(ctl, id, &s);
+    if (status)
+        return status;
+    if (ctl->args->json) {
+        json_status(s);
+        return EXIT_OK;
     }
+    if (!first)
+        putchar('\n');
+    render_job(s, follow_now(), ctl->color);
     return EXIT_OK;
 }
 

@@ -100,7 +100,10 @@ static void print_flags(uint32_t verbs, uint32_t but)
         snprintf(left, sizeof left, "%c%c%s--%s%s%s", f->letter ? '-' : ' ',
                  f->letter ? f->letter : ' ', f->letter ? ", " : "  ", f->name, f->value ? " " : "",
                  f->value ? f->value : "");
-        printf("  %-32s%s%s\n", left, strlen(left) > 31 ? " " : "", f->brief);
+        if (strlen(left) > 31)
+            printf("  %s\n  %-32s%s\n", left, "", f->brief);
+        else
+            printf("  %-32s%s\n", left, f->brief);
     }
 }
 

@@ -4,6 +4,7 @@
  *
  * Verbs and options are a table in args.c; each verb is a cmd_ function.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,15 @@ static bool colors(int fd)
     return isatty(fd) && !(no && *no) && term && strcmp(term, "dumb") != 0;
 }
 
+/* A stream that the caller has closed must not become our socket, which takes the lowest free
+ * descriptor: it is opened the wrong way round, so that its use is an error. */
+static void open_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     static struct args args;
@@ -24,6 +34,7 @@ int main(int argc, char **argv)
     char why[512];
     const char *term = getenv("TERM");
 
+    open_streams();
     signal(SIGPIPE, SIG_DFL); /* `ocictl ls ... | head` ends quietly */
     if (args_parse(argc, argv, &args, why, sizeof why)) {
         ctl_usage(args.verb == VERB_help ? NULL : &ctl, "%s", why);

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #include "ctl/json.h"
 #include "ocid/version.h"
 #include "proto/paths.h"
+#include "proto/text.h"
 
 enum {
     START_MS = 15000,
@@ -84,6 +86,40 @@ static int connect_own(struct start *s, struct ocid_failure *why)
 static bool absent(int code)
 {
     return code == OCID_E_NO_DAEMON || code == OCID_E_STOPPING;
+}
+
+/* Who listens there; 0: nobody, or not the daemon itself but systemd. */
+static pid_t listener(const char *socket_path)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct ucred peer = {0};
+    socklen_t n = sizeof peer;
+    char path[64], name[32] = "";
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    oc_text_join(to.sun_path, sizeof to.sun_path, socket_path, "", "");
+    if (fd >= 0 && !connect(fd, (struct sockaddr *)&to, sizeof to))
+        (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n);
+    if (fd >= 0)
+        close(fd);
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)peer.pid);
+    FILE *f = peer.pid > 0 ? fopen(path, "re") : NULL;
+    if (f && !fgets(name, sizeof name, f))
+        *name = 0;
+    if (f)
+        fclose(f);
+    return strcmp(name, "ocid\n") ? 0 : peer.pid;
+}
+
+/* Why the daemon that is there cannot be spoken to; of one that hangs also what ends it. */
+static int unheard(const struct start *s, const char *verb, const struct ocid_failure *why)
+{
+    pid_t pid = why->code == OCID_E_TIMED_OUT ? listener(s->socket) : 0;
+    if (!pid)
+        return ctl_failed(verb, why);
+    ctl_say("%s: the daemon (process %d) does not answer; its queue is safe on disk: kill -9 %d, "
+            "then: ocictl start",
+            verb, (int)pid, (int)pid);
+    return ocid_error_exit(why->code);
 }
 
 /* ---- The lock */
@@ -266,7 +302,7 @@ static int start(struct start *s)
     if (!rc)
         return started(s, "runs already");
     if (!absent(rc))
-        return ctl_failed("start", &why);
+        return unheard(s, "start", &why);
     if ((status = take_lock(s)) != 0)
         return status;
     rc = connect_own(s, &why);
@@ -365,7 +401,7 @@ int cmd_stop(struct ctl *ctl)
     if (rc && absent(rc)) {
         ctl_note(ctl, "no daemon is running at '%s'", s->socket);
     } else if (rc) {
-        status = ctl_failed("stop", &why);
+        status = unheard(s, "stop", &why);
     } else if (!status) {
         int fd = open_process(ctl, &pid);
         status = fd < 0 ? EXIT_FAILED : end_process(ctl, fd, pid);

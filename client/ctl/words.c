@@ -229,7 +229,8 @@ bool ctl_is_dir(const char *path)
 /* mkdir() of what is there may fail for many reasons: a read-only parent, say. */
 static int make_dir(const char *path, unsigned mode)
 {
-    return mkdir(path, mode) && errno != EEXIST && !ctl_is_dir(path) ? errno : 0;
+    int sys = mkdir(path, mode) ? errno : 0;
+    return sys && sys != EEXIST && !ctl_is_dir(path) ? sys : 0;
 }
 
 int ctl_make_dirs(char *path, unsigned mode)

@@ -224,7 +224,7 @@ static void body_elsewhere(struct oci_request *r, uint64_t bytes)
         r->expect_continue = 1;
 }
 
-/* Takes json away; signs the body. */
+/* A body that the signature covers. */
 static int body_text(struct oci_request *r, const char *text, struct oc_err *err)
 {
     uint8_t sha[EVP_MAX_MD_SIZE];
@@ -244,7 +244,7 @@ static int body_text(struct oci_request *r, const char *text, struct oc_err *err
     return 0;
 }
 
-/* A builder that met an error leaves nothing behind. */
+/* Takes json away. */
 static int body_json(struct oci_request *r, json_t *json, struct oc_err *err)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -256,6 +256,7 @@ static int body_json(struct oci_request *r, json_t *json, struct oc_err *err)
     return code;
 }
 
+/* A builder that met an error leaves nothing behind. */
 static int end(struct oci_request *r, int code)
 {
     if (code)
@@ -268,7 +269,7 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-/* "/n/NS", "/n/NS/b/BUCKET", and "/n/NS/b/BUCKET/o/OBJECT" with kind "/o/" (or "/u/"). */
+/* "/n/NS/b/BUCKET" with kind NULL, "/n/NS/b/BUCKET/o/OBJECT" with "/o/" (or "/u/"). */
 static int object_path(const struct oci_where *w, const char *kind, struct path *p,
                        struct oc_err *err)
 {

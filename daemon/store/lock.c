@@ -29,7 +29,9 @@ static int refused(int fd, const char *dir, int sys, struct oc_err *err)
         return oc_fail(err, OCID_E_IO, sys, "cannot lock '%s/lock'", dir);
     long pid = holder(fd);
     if (pid > 0)
-        return oc_fail(err, OCID_E_STATE, 0, "another ocid (pid %ld) uses '%s'", pid, dir);
+        return oc_fail(err, OCID_E_STATE, 0,
+                       "another ocid (pid %ld) uses '%s'; end that one first, or use its socket",
+                       pid, dir);
     return oc_fail(err, OCID_E_STATE, 0, "another ocid uses '%s'", dir);
 }
 

@@ -5,10 +5,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
-from harness import MIB, blob, sha, until
+from harness import CALL_S, MIB, blob, sha, until
 
 
 def test_push_and_pull_one_file(ocid, store, b):
@@ -105,6 +106,19 @@ def test_conditions_and_changes_have_a_status_of_their_own(ocid, store, b):
     assert ocid.ctl("wait", str(job)).status == 7
 
 
+def test_what_is_no_set_has_no_members(ocid, b):
+    job = ocid.put(b"x", f"{b}/o")
+    ocid.done(job)
+    done = ocid.ctl("status", "--set", str(job))
+    assert done.status == 1 and f"job {job} is not a set" in done.err, done
+    done = ocid.ctl("status", "--set", "999999")
+    assert done.status == 4 and "no such job" in done.err, done
+    assert ocid.ctl("pull", "-r", "--wait", f"oci://{b}/none/", ocid.files / "none").status == 0
+    (members,) = [s.id for s in ocid.client.jobs(limit=1)]
+    done = ocid.ctl("status", "--set", str(members))
+    assert done.status == 0 and "no jobs" in done.err, done
+
+
 def test_no_daemon(make_ocid):
     ocid = make_ocid()
     done = ocid.ctl("status")
@@ -182,6 +196,37 @@ def test_what_is_installed_works_below_any_prefix(make_ocid, tmp_path):
     for mode in ("user", "system"):
         unit = (prefix / f"lib/systemd/{mode}/ocid.service").read_text()
         assert re.search(f"^ExecStart={re.escape(ocid.bin)}/ocid\\b", unit, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_start_and_stop_say_how_to_end_a_daemon_that_hangs(ocid):
+    os.kill(ocid.pid, signal.SIGSTOP)
+    try:
+        asking = [subprocess.Popen([f"{ocid.bin}/ocictl", verb], env=ocid.env, text=True,
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                  for verb in ("start", "stop")]
+        said = [(process.communicate(timeout=CALL_S)[1], process.returncode)
+                for process in asking]
+    finally:
+        os.kill(ocid.pid, signal.SIGCONT)
+    for text, status in said:
+        assert status == 124 and f"kill -9 {ocid.pid}," in text, said
+    assert ocid.ctl("status").status == 0
+
+
+def test_a_closed_stream_is_an_error_and_not_the_socket(ocid, b):
+    """The socket would take the lowest free descriptor: 0 or 1."""
+    def closed(which, *words):
+        return subprocess.run(["sh", "-c", f'exec "$@" {which}&-', "sh", f"{ocid.bin}/ocictl",
+                               *words], env=ocid.env, capture_output=True, text=True,
+                              timeout=CALL_S, check=False)
+    ocid.done(ocid.put(b"x", f"{b}/o"))
+    done = closed("0<", "push", "--wait", "-", f"oci://{b}/stdin")
+    assert done.returncode == 1 and "Bad file descriptor" in done.stderr, done
+    for words in (["status"], ["status", "--json"], ["cat", f"oci://{b}/o"], ["ls", f"oci://{b}/"],
+                  ["pull", "--wait", f"oci://{b}/o", "-"]):
+        done = closed("1>", *words)
+        assert done.returncode == 1 and "Bad file descriptor" in done.stderr, done
 
 
 def test_reload_says_what_is_wrong(ocid):
