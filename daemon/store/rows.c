@@ -40,6 +40,8 @@
     X(READ_PARTS, "SELECT part_no, bytes, crc32c, etag FROM parts WHERE job=?1 ORDER BY part_no")  \
     X(READ_JOB, "SELECT " ROWS_JOB_COLUMNS " FROM jobs WHERE id=?1")                               \
     X(READ_DOWN, "SELECT " ROWS_JOB_COLUMNS " FROM jobs WHERE id<?1 AND id>?2 ORDER BY id DESC")   \
+    X(UNWRITE, "INSERT OR REPLACE INTO meta VALUES ('failed_commits', 1 + "                        \
+               "coalesce((SELECT value FROM meta WHERE name='failed_commits'), 0))")               \
     X(HAS_XFER, "SELECT 1 FROM transfers WHERE job=?1")                                            \
     X(SET_LIVES, "SELECT 1 FROM jobs WHERE id=?1 AND ended_at=0")
 
@@ -561,11 +563,24 @@ int rows_begin(struct rows *r, struct oc_err *err)
     return control(r, Q_BEGIN, err, "begin to write the queue");
 }
 
+/* A commit that has failed as late as at its sync lies whole in the log's file, and a crash would
+ * bring it back. Another one that changes next to nothing takes its place there, even if its own
+ * sync fails, too. */
+static void unwrite(struct rows *r)
+{
+    if (run(r->q[Q_BEGIN]) == SQLITE_OK && run(r->q[Q_UNWRITE]) == SQLITE_OK)
+        run(r->q[Q_COMMIT]);
+    rows_rollback(r);
+}
+
 int rows_commit(struct rows *r, struct oc_err *err)
 {
     if (OC_FAULT("store.commit"))
         return faulty(r, err, "write the queue");
-    return control(r, Q_COMMIT, err, "write the queue");
+    int code = control(r, Q_COMMIT, err, "write the queue");
+    if (code)
+        unwrite(r);
+    return code;
 }
 
 int rows_apart(struct rows *r, struct oc_err *err)

@@ -34,7 +34,7 @@ int rows_is_search(const struct store_op *op);
 int rows_is_write(const struct store_op *op);
 int rows_has_results(const struct store_op *op);
 
-/* 0, or an error with err filled and the transaction gone. */
+/* 0, or an error with err filled and the transaction gone: a crash does not bring it back. */
 int rows_begin(struct rows *r, struct oc_err *err);
 int rows_commit(struct rows *r, struct oc_err *err);
 void rows_rollback(struct rows *r);

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_crash.py - accepted means on disk: kill -9 at any moment, and work goes on where it was."""
 
+import os
 import random
+import shutil
+import subprocess
 
 import pytest
 from harness import KIB, MIB, blob, client_library, sha, until
@@ -19,6 +22,36 @@ def test_what_was_acknowledged_is_there_after_a_crash(ocid, store, b):
     ended = ocid.client.wait(ids, 60)
     assert {s.state for s in ended} == {"done"}
     assert store.names(b) == [f"{i:03}" for i in range(200)]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_what_was_refused_does_not_run_after_a_crash(ocid, store, b):
+    """The commit fails as late as at its sync: its rows are in the log's file already."""
+    ocid.done(ocid.put(b"before", f"{b}/before"))
+    refused = put_job(ocid.file(b"refused"), f"{b}/refused", {})
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e",
+         "inject=fsync,fdatasync:error=EIO", "-p", str(ocid.pid)])
+    try:
+        until(lambda: all(map(traced, os.scandir(f"/proc/{ocid.pid}/task"))),
+              "it is traced")
+        with pytest.raises(client_library.OcidError, match="cannot write the queue"):
+            ocid.submit(refused)
+        ocid.kill()
+    finally:
+        tracer.kill()
+        tracer.wait()
+    ocid.start()
+    ocid.done(ocid.put(b"after", f"{b}/after"))
+    assert len(list(ocid.client.jobs())) == 2
+    assert sorted(store.names(b)) == ["after", "before"]
+    job = ocid.submit(refused)[0]
+    ocid.done(job)
+
+
+def traced(task):
+    with open(f"{task.path}/status", encoding="ascii") as lines:
+        return any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in lines)
 
 
 def test_ids_come_after_the_disk_not_before(ocid, store, b):
