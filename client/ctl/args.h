@@ -29,6 +29,9 @@
     X(buckets)                                                                                     \
     X(mkbucket)                                                                                    \
     X(uploads)                                                                                     \
+    X(share)                                                                                       \
+    X(shares)                                                                                      \
+    X(revoke)                                                                                      \
     X(whoami)                                                                                      \
     X(setup)                                                                                       \
     X(doctor)                                                                                      \
@@ -134,6 +137,10 @@ struct args {
 
     /* uploads */
     uint64_t abort_older_ms; /* ARGS_NO_AGE */
+
+    /* share */
+    int write, read_write, listing;
+    uint64_t expires_ms; /* from now; 0: not given */
 
     /* status */
     int state; /* -1 */

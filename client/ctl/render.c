@@ -184,10 +184,17 @@ char *render_what(const struct ocid_job *job, char *out, size_t size)
     case OCID_KIND_HEAD:
     case OCID_KIND_DELETE:
     case OCID_KIND_UPLOADS:
+    case OCID_KIND_SHARES:
         snprintf(out, size, "%s %s", kind, uri);
         break;
     case OCID_KIND_ABORT:
         snprintf(out, size, "abort the upload of %s", uri);
+        break;
+    case OCID_KIND_SHARE:
+        snprintf(out, size, "share %s%s", uri, job->prefix ? "*" : "");
+        break;
+    case OCID_KIND_REVOKE:
+        snprintf(out, size, "revoke a link of bucket %s", render_name(job->bucket));
         break;
     case OCID_KIND_MKBUCKET:
         snprintf(out, size, "%s %s", kind, render_name(job->bucket));

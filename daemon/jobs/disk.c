@@ -167,6 +167,13 @@ static void linger(struct room_op *o)
     post(r, &o->op.mail);
 }
 
+/* Of what it has made at the service, something may have to be taken back when it does not end
+ * well: an upload, a link. */
+static int leaves_remote(int kind)
+{
+    return kind == OCP_ENUM_kind_put || kind == OCP_ENUM_kind_share;
+}
+
 /* A part file goes after the verdict; until it has gone a row says that it may be there. */
 static int leaves_part(const struct job *j, enum ocp_state state)
 {
@@ -192,7 +199,7 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
     o->op.id = j->id;
     o->op.jobs = &o->row;
     o->op.n = 1;
-    o->op.keep_xfer = j->kind == OCP_ENUM_kind_put && state != OCP_ENUM_state_done;
+    o->op.keep_xfer = leaves_remote(j->kind) && state != OCP_ENUM_state_done;
     if (leaves_part(j, state)) {
         struct room_op *row = room_op_new(r, STORE_XFER, NULL, NULL);
         row->op.xfer.job = j->id;
@@ -288,7 +295,7 @@ void room_tidy(struct room *r, struct job *j)
     struct saved *s = room_saved_take(r, j->id);
     if (!s)
         return;
-    if (j->kind == OCP_ENUM_kind_put) {
+    if (leaves_remote(j->kind)) {
         room_saved_keep(r, &s->row);
         run_start_cleaning(r, j);
     }
@@ -315,7 +322,7 @@ void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err
 
 struct loading {
     struct room *room;
-    uint64_t *orphans; /* jobs that have ended and left an upload or a part file */
+    uint64_t *orphans; /* jobs that have ended and left an upload, a link or a part file */
     unsigned n_orphans;
 };
 
@@ -399,7 +406,8 @@ struct job *room_revive(struct room *r, const struct store_job *row)
     return j;
 }
 
-/* Jobs that ended while a part file, or an upload at the service, was still there: it goes now. */
+/* Jobs that ended while a part file, or an upload or a link at the service, was still there: it
+ * goes now. */
 static void on_orphans(struct room_op *o)
 {
     struct room *r = o->room;
@@ -409,7 +417,7 @@ static void on_orphans(struct room_op *o)
         if (r->stopping)
             continue;
         struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
-        if (row->kind != OCP_ENUM_kind_put) {
+        if (!leaves_remote(row->kind)) {
             job_spec(j, &spec);
             room_remove_part(r, j->id, spec.dest);
             job_free(j);

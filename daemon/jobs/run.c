@@ -34,7 +34,10 @@ static const struct run_ops *ops_of(int kind)
     case OCP_ENUM_kind_buckets:
     case OCP_ENUM_kind_pull:
     case OCP_ENUM_kind_uploads:
+    case OCP_ENUM_kind_shares:
         return &run_list_ops;
+    case OCP_ENUM_kind_share:
+        return &run_share_ops;
     default:
         return &run_call_ops;
     }

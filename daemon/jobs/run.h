@@ -4,7 +4,7 @@
  *
  * Control loop; private to the jobs room. A run is made when the scheduler starts a job, and freed
  * when nothing of it is in flight any more. What differs from kind to kind is in struct run_ops:
- * run_put.c, run_get.c, run_list.c, run_call.c.
+ * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c.
  */
 #ifndef JOBS_RUN_H
 #define JOBS_RUN_H
@@ -177,6 +177,6 @@ int run_grant(struct run *u);
 /* The error's place in job states. */
 enum ocp_why run_why(int code);
 
-extern const struct run_ops run_put_ops, run_get_ops, run_list_ops, run_call_ops;
+extern const struct run_ops run_put_ops, run_get_ops, run_list_ops, run_call_ops, run_share_ops;
 
 #endif

@@ -258,6 +258,11 @@ class Core:
             if waiting and left is not None and left <= 0:
                 raise errors.TimedOut(f"job {min(waiting)} has not ended; it goes on")
 
+    async def share(self, job: Mapping[str, Any]) -> str:
+        ident = await self.one(job)
+        status = (await self.wait(ident, None, True))[0]
+        return status.outcome.result["url"]
+
     # Questions: jobs that die with their daemon. They are put again to the next one.
 
     async def _put_again(self, ask: Callable[[List[bool]], Coroutine[Any, Any, T]]) -> T:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, SupportsInt, Union
 
@@ -95,6 +96,14 @@ def place(uri: str, *, prefix: bool = False) -> dict[str, str]:
     if name:
         found["object"] = name
     return found
+
+
+def share_job(uri: str, hours: float, options: Mapping[str, Any]) -> dict[str, Any]:
+    if hours <= 0:
+        raise errors.Invalid(f"a link for {hours} hours is none: give hours= of more than 0")
+    prefix = bool(options.get("prefix"))
+    return {"kind": "share", **place(uri, prefix=prefix), **job_options(options),
+            "expires_at": int((time.time() + hours * 3600) * 1000)}
 
 
 def job_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,9 @@ ENUMS: dict[str, dict[str, str]] = {
         "pull": "a set that lists a prefix and downloads each object below a directory",
         "uploads": "list the unfinished multipart uploads of a bucket into a pipe",
         "abort": "abort an unfinished multipart upload, unless a job of the daemon is at it",
+        "share": "make a link to an object or a prefix, for those who have no credentials",
+        "shares": "list the links of a bucket into a pipe; what they are is not told again",
+        "revoke": "end a link before its time",
     },
     "state": {
         "queued": "ready, has not been granted a slot yet",
@@ -88,6 +91,11 @@ ENUMS: dict[str, dict[str, str]] = {
         "crc32c": "CRC32C of the very bytes agreed with the service's",
         "md5": "MD5 of the very bytes agreed with the service's",
         "length": "the length agreed; the service holds no sum of the whole object",
+    },
+    "access": {
+        "read": "get and head",
+        "write": "put",
+        "read_write": "both",
     },
 }
 
@@ -161,7 +169,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("kind", "enum", True, 0, "kind", "what sort of job"),
         Field("bucket", "str", False, 256, "", "bucket name"),
         Field("namespace", "str", False, 256, "", "namespace; else the tenancy's own"),
-        Field("object", "str", False, 1024, "", "object name; pull and list: the prefix"),
+        Field("object", "str", False, 1024, "", "object name; pull, list, shares: the prefix"),
         Field("source", "bytes", False, 4096, "", "put: absolute path of the file"),
         Field("dest", "bytes", False, 4096, "", "get, list: absolute path to write; pull: a directory"),
         Field("fd", "u64", False, 63, "", "place among the descriptors of this message: a source or a pipe"),
@@ -200,6 +208,11 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("upload_id", "str", False, 511, "", "abort: the upload"),
         Field("offset", "u64", False, 0, "", "get into a pipe: first byte; none beyond the end"),
         Field("length", "u64", False, 0, "", "get into a pipe: most bytes; 0: to the end"),
+        Field("access", "enum", False, 0, "access", "share: what the link allows; else read"),
+        Field("prefix", "bool", False, 0, "", "share: any object whose name begins with `object`; else one"),
+        Field("listing", "bool", False, 0, "", "share of a prefix that may be read: and its names listed"),
+        Field("expires_at", "u64", False, 4102444800000, "", "share: when the link ends; before 2100"),
+        Field("share_id", "str", False, 2048, "", "revoke: the link's id"),
     ),
     "outcome": (
         Field("error", "str", False, 32, "", "failed: name of the error"),
@@ -317,7 +330,12 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("archival_state", "str", False, 32, "", "archival state"),
         Field("upload_id", "str", False, 511, "", "uploads: its id; name is the object's"),
         Field("parts", "u64", False, 0, "", "uploads: how many parts have arrived; size is their sum"),
-        Field("job", "u64", False, 0, "", "uploads: the job whose upload it is; absent: none of yours"),
+        Field("job", "u64", False, 0, "", "uploads, shares: the job whose it is; absent: none of yours"),
+        Field("share_id", "str", False, 2048, "", "shares: id of the link; name or prefix is what it opens"),
+        Field("share_name", "str", False, 512, "", "shares: what the link is called at the service"),
+        Field("access", "str", False, 32, "", "shares: read, write or read_write; else as the service says"),
+        Field("listing", "bool", False, 0, "", "shares: names may be listed"),
+        Field("time_expires", "str", False, 64, "", "shares: when the link ends, RFC 3339"),
         Field("end", "bool", False, 0, "", "the last row: nothing is missing before it"),
     ),
 }
