@@ -45,6 +45,8 @@ const struct verb ctl_verbs[N_VERBS] = {
                      cmd_shares},
     [VERB_revoke] = {"revoke", 2, MANY, "oci://BUCKET ID...", "end links before their time",
                      cmd_revoke},
+    [VERB_watch] = {"watch", 1, 1, "oci://BUCKET/OBJECT", "wait until an object appears",
+                    cmd_watch},
     [VERB_whoami] = {"whoami", 0, 0, "", "ask the service who the profile's user is", cmd_whoami},
     [VERB_setup] = {"setup", 0, 2, "[key|fingerprint KEY|permissions]",
                     "make a key and a profile of it", cmd_setup},
@@ -62,7 +64,7 @@ const struct verb ctl_verbs[N_VERBS] = {
 #define B(verb)   CTL_BIT(verb)
 #define AT(field) offsetof(struct args, field)
 #define CALLS     (B(head) | B(cat) | B(buckets) | B(mkbucket) | B(uploads) | B(shares) | B(whoami))
-#define DURABLE   (B(push) | B(pull) | B(ls) | B(rm) | B(share) | B(revoke))
+#define DURABLE   (B(push) | B(pull) | B(ls) | B(rm) | B(share) | B(revoke) | B(watch))
 #define JOBS      (CALLS | DURABLE)
 
 const struct flag ctl_flags[] = {
@@ -137,6 +139,13 @@ const struct flag ctl_flags[] = {
     {"read-write", 0, TAKE_YES, AT(read_write), B(share), NULL, "the link is for both"},
     {"listing", 0, TAKE_YES, AT(listing), B(share), NULL,
      "with -r: names may be listed by the link, too"},
+
+    /* watch */
+    {"changed", 0, TAKE_YES, AT(changed), B(watch), NULL, "until it is another than it is now"},
+    {"etag", 0, TAKE_TEXT, AT(etag), B(watch), "ETAG", "until it has another etag than this"},
+    {"gone", 0, TAKE_YES, AT(gone), B(watch), NULL, "until there is no such object"},
+    {"every", 0, TAKE_TIME, AT(every_ms), B(watch), "TIME",
+     "look so often at least (30s; a new watch looks more often)"},
 
     /* status */
     {"state", 's', TAKE_STATE, AT(state), B(status), "STATE",
@@ -580,6 +589,8 @@ static int check(const struct args *a, char *why, size_t size)
         return fail(why, size, "share: --write and --read-write exclude each other");
     if (a->verb == VERB_share && a->listing && (!a->recursive || a->write))
         return fail(why, size, "share: --listing is for the link to a prefix (-r) that is read");
+    if (a->verb == VERB_watch && (a->changed != 0) + (a->gone != 0) + (a->etag != NULL) > 1)
+        return fail(why, size, "watch: --changed, --etag and --gone exclude each other");
     if (a->verb == VERB_setup && a->no_phrase && a->fd >= 0)
         return fail(why, size, "setup: --no-passphrase and --passphrase-fd exclude each other");
     if (a->verb == VERB_status && (a->state >= 0 || a->set || a->all || a->limit) && a->n_words)

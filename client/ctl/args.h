@@ -32,6 +32,7 @@
     X(share)                                                                                       \
     X(shares)                                                                                      \
     X(revoke)                                                                                      \
+    X(watch)                                                                                       \
     X(whoami)                                                                                      \
     X(setup)                                                                                       \
     X(doctor)                                                                                      \
@@ -141,6 +142,11 @@ struct args {
     /* share */
     int write, read_write, listing;
     uint64_t expires_ms; /* from now; 0: not given */
+
+    /* watch */
+    int changed, gone;
+    const char *etag;
+    uint64_t every_ms;
 
     /* status */
     int state; /* -1 */

@@ -98,6 +98,9 @@ static void pack_job(const struct ocid_job *j, struct oc_buf *b)
     NUM(job, listing, true, j->listing);
     NUM(job, expires_at, j->expires_at, j->expires_at);
     STR(job, share_id, j->share_id);
+    STR(job, if_none_match, j->if_none_match);
+    NUM(job, gone, true, j->gone);
+    NUM(job, every_ms, j->every_ms, j->every_ms);
     NUM(job, offset, j->offset, j->offset);
     NUM(job, length, j->length, j->length);
     ocp_pack(&ocp_desc_job, &m, b);

@@ -17,6 +17,7 @@
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/watch.h"
 
 enum {
     WRITE_AGAIN_MS = 3000,
@@ -429,6 +430,15 @@ static void on_orphans(struct room_op *o)
     }
 }
 
+/* Watches look again one after the other, not all at once. */
+static void admit_loaded(struct room *r, struct job *j)
+{
+    if (j->kind == OCP_ENUM_kind_watch && !j->n_after)
+        room_sleep(r, j, OCP_ENUM_why_object, 1 + WATCH_APART_MS * r->sleepers.n_watches);
+    else
+        room_admit(r, j);
+}
+
 static void admit_all(struct room *r)
 {
     struct ocp_job spec;
@@ -437,7 +447,7 @@ static void admit_all(struct room *r)
         if (spec.after.count)
             room_watch_after(r, j, &spec);
         if (j->state != OCP_ENUM_state_paused && !j->ending)
-            room_admit(r, j);
+            admit_loaded(r, j);
     }
 }
 

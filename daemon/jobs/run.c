@@ -38,6 +38,8 @@ static const struct run_ops *ops_of(int kind)
         return &run_list_ops;
     case OCP_ENUM_kind_share:
         return &run_share_ops;
+    case OCP_ENUM_kind_watch:
+        return &run_watch_ops;
     default:
         return &run_call_ops;
     }
@@ -290,6 +292,13 @@ static int may_sleep(const struct run *u)
     return !u->prepared && !u->stopping && u->job->durable && !u->n_requests && !u->n_work;
 }
 
+void run_sleep(struct run *u, enum ocp_why why, uint64_t delay_ms)
+{
+    u->sleep_why = why;
+    u->sleep_ms = delay_ms;
+    run_stop(u, NULL, OCP_ENUM_state_waiting);
+}
+
 void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
 {
     if (u->room->stopping) {
@@ -297,9 +306,7 @@ void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
         return;
     }
     if (may_sleep(u)) {
-        u->sleep_why = why;
-        u->sleep_ms = delay_ms;
-        run_stop(u, NULL, OCP_ENUM_state_waiting);
+        run_sleep(u, why, delay_ms);
         return;
     }
     u->retry_at = (uint64_t)clock_wall_ms() + delay_ms;

@@ -115,6 +115,10 @@ void run_retry(struct run *u, const struct oc_err *err);
 /* The plan has started over too often: the job fails with the last error. */
 void run_give_up(struct run *u);
 
+/* Nothing of it is begun: it leaves, and its job waits alone, delay_ms at most; see room_sleep().
+ */
+void run_sleep(struct run *u, enum ocp_why why, uint64_t delay_ms);
+
 /* Somebody else ends it: verdict, or (NULL) park it in that state. The first verdict stays; it
  * comes before a state to be parked in, of which the last one counts. */
 void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park);
@@ -177,6 +181,7 @@ int run_grant(struct run *u);
 /* The error's place in job states. */
 enum ocp_why run_why(int code);
 
-extern const struct run_ops run_put_ops, run_get_ops, run_list_ops, run_call_ops, run_share_ops;
+extern const struct run_ops run_put_ops, run_get_ops, run_list_ops, run_call_ops, run_share_ops,
+    run_watch_ops;
 
 #endif

@@ -34,6 +34,7 @@ static const struct rule {
     [OCP_ENUM_kind_share] = {MUST, MAY, NO, NO, NO},
     [OCP_ENUM_kind_shares] = {MUST, MAY, NO, NO, MUST},
     [OCP_ENUM_kind_revoke] = {MUST, NO, NO, NO, NO},
+    [OCP_ENUM_kind_watch] = {MUST, MUST, NO, NO, NO},
 };
 
 static int need(const char *kind, const char *field, enum need n, int has, struct oc_err *err)
@@ -122,6 +123,17 @@ static int share_check(const struct ocp_job *j, struct oc_err *err)
     return 0;
 }
 
+static int watch_check(const struct ocp_job *j, struct oc_err *err)
+{
+    if (j->kind != OCP_ENUM_kind_watch && (j->if_none_match.n || j->gone || j->every_ms))
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'if_none_match', 'gone' and 'every_ms' are for a watch alone");
+    if (j->if_none_match.n && j->gone)
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'if_none_match' and 'gone' exclude each other: it changes, or it goes");
+    return 0;
+}
+
 int spec_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
 {
     const struct rule *r = &rules[j->kind];
@@ -143,6 +155,8 @@ int spec_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
                   err);
     if (!rc)
         rc = share_check(j, err);
+    if (!rc)
+        rc = watch_check(j, err);
     if (!rc)
         rc = names_check(j, err);
     if (!rc)

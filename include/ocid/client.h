@@ -155,7 +155,8 @@ enum ocid_kind {
     OCID_KIND_SHARE,     /* make a link for those who have no credentials; outcome.result: "url",
                             "expires", "share_id". Whoever has the url has what it allows */
     OCID_KIND_SHARES,    /* list a bucket's links (without the urls) into a pipe */
-    OCID_KIND_REVOKE     /* end one of them before its time */
+    OCID_KIND_REVOKE,    /* end one of them before its time */
+    OCID_KIND_WATCH      /* wait until an object appears, changes or is gone */
 };
 
 enum ocid_state {
@@ -179,7 +180,8 @@ enum ocid_why {
     OCID_WHY_PUBLISH,
     OCID_WHY_AFTER,
     OCID_WHY_NETWORK,
-    OCID_WHY_MEMBERS
+    OCID_WHY_MEMBERS,
+    OCID_WHY_OBJECT
 };
 
 enum ocid_verified {
@@ -270,6 +272,11 @@ struct ocid_job {
     bool listing;            /* of a prefix that may be read: and its names listed */
     uint64_t expires_at;     /* when the link ends, milliseconds since 1970 */
     const char *share_id;    /* revoke: of struct ocid_row */
+
+    /* watch: until the object is there, or as these say; */
+    const char *if_none_match; /* and has another etag than this */
+    bool gone;                 /* is there no more */
+    uint64_t every_ms;         /* longest time between looks; 0: 30 s */
 };
 
 static inline struct ocid_job ocid_job_of(enum ocid_kind kind)

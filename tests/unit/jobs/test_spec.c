@@ -55,6 +55,7 @@ static const struct {
     {OCP_ENUM_kind_share, {B | O}, 1},
     {OCP_ENUM_kind_shares, {B | F, B | O | F}, 0},
     {OCP_ENUM_kind_revoke, {B}, 1},
+    {OCP_ENUM_kind_watch, {B | O}, 1},
 };
 
 static int is_good(unsigned row, unsigned with)
@@ -207,6 +208,21 @@ static void test_shares_say_what_they_open(void **state)
     assert_int_equal(spec_check(&revoke, 0, &err), OCID_E_INVALID);
 }
 
+static void test_a_watch_waits_for_one_thing(void **state)
+{
+    struct ocp_job watch = job_of(OCP_ENUM_kind_watch, B | O);
+    struct ocp_job head = job_of(OCP_ENUM_kind_head, B | O);
+    struct oc_err err;
+    (void)state;
+    watch.if_none_match = ocp_str("etag");
+    watch.every_ms = 1;
+    assert_int_equal(spec_check(&watch, 0, &err), 0);
+    watch.gone = true;
+    assert_int_equal(spec_check(&watch, 0, &err), OCID_E_INVALID);
+    head.gone = true;
+    assert_int_equal(spec_check(&head, 0, &err), OCID_E_INVALID);
+}
+
 static void test_size(void **state)
 {
     struct oc_err err;
@@ -224,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_a_nul_in_a_path),
         cmocka_unit_test(test_an_upload_is_named_by_an_abort_only),
         cmocka_unit_test(test_shares_say_what_they_open),
+        cmocka_unit_test(test_a_watch_waits_for_one_thing),
         cmocka_unit_test(test_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,23 @@ def share_job(uri: str, hours: float, options: Mapping[str, Any]) -> dict[str, A
             "expires_at": int((time.time() + hours * 3600) * 1000)}
 
 
+def watch_job(uri: str, every: float | None,
+              options: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The job, and whether its etag has to be asked for."""
+    asked = dict(options)
+    changed, gone, etag = (asked.pop(name, None) for name in ("changed", "gone", "etag"))
+    if bool(changed) + bool(gone) + bool(etag) > 1:
+        raise errors.Invalid("changed=, gone= and etag= exclude each other")
+    job = {"kind": "watch", **place(uri), **job_options(asked)}
+    if gone:
+        job["gone"] = True
+    if etag:
+        job["if_none_match"] = etag
+    if every is not None:
+        job["every_ms"] = max(1, int(every * 1000))
+    return job, bool(changed)
+
+
 def job_options(options: Mapping[str, Any]) -> dict[str, Any]:
     job = {name: value for name, value in options.items() if value is not None}
     if "timeout" in job:

@@ -64,6 +64,12 @@ class ShareOptions(JobOptions, total=False):
     listing: bool  # with prefix, for reading: names may be listed, too
 
 
+class WatchOptions(JobOptions, total=False):
+    etag: str  # until it has another than this
+    changed: bool  # until it is another than it is now
+    gone: bool  # until there is none
+
+
 class Outcome(NamedTuple):
     """How a job ended, or what it has learnt so far."""
 

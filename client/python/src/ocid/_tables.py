@@ -63,6 +63,7 @@ ENUMS: dict[str, dict[str, str]] = {
         "share": "make a link to an object or a prefix, for those who have no credentials",
         "shares": "list the links of a bucket into a pipe; what they are is not told again",
         "revoke": "end a link before its time",
+        "watch": "wait until an object appears, changes or is gone",
     },
     "state": {
         "queued": "ready, has not been granted a slot yet",
@@ -85,6 +86,7 @@ ENUMS: dict[str, dict[str, str]] = {
         "after": "the jobs it follows have not ended yet",
         "network": "the service cannot be reached",
         "members": "a set: its members are at work, or it is not sealed yet",
+        "object": "a watch: the object is not as wanted yet; the next look is at `retry_at`",
     },
     "verified": {
         "none": "nothing was transferred, or checksums are off",
@@ -213,6 +215,9 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("listing", "bool", False, 0, "", "share of a prefix that may be read: and its names listed"),
         Field("expires_at", "u64", False, 4102444800000, "", "share: when the link ends; before 2100"),
         Field("share_id", "str", False, 2048, "", "revoke: the link's id"),
+        Field("if_none_match", "str", False, 128, "", "watch: until the object has another etag than this"),
+        Field("gone", "bool", False, 0, "", "watch: until there is no such object; else until there is"),
+        Field("every_ms", "u64", False, 86400000, "", "watch: longest time between looks; 0: 30 s"),
     ),
     "outcome": (
         Field("error", "str", False, 32, "", "failed: name of the error"),
@@ -248,7 +253,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("seq", "u64", False, 0, "", "number of its last change"),
         Field("created_at", "u64", False, 0, "", "when it was taken"),
         Field("ended_at", "u64", False, 0, "", "when it ended"),
-        Field("retry_at", "u64", False, 0, "", "waiting for retry: when"),
+        Field("retry_at", "u64", False, 0, "", "waiting for retry or object: when"),
         Field("tries", "u64", False, 0, "", "requests that failed and were repeated"),
         Field("bytes_done", "u64", False, 0, "", "bytes that have arrived"),
         Field("bytes_total", "u64", False, 0, "", "bytes in all, as far as known"),

@@ -33,6 +33,7 @@ from ._model import (
     Row,
     ShareOptions,
     Status,
+    WatchOptions,
 )
 from ._wire import frame, hello, pack, reply_of, unpack
 from .client import MAX_BUFFER, VERSION, bytes_job, get_job, given, list_job, table_ask
@@ -230,6 +231,10 @@ class Client:
     async def revoke(self, bucket: str, share_id: str, **options: Unpack[JobOptions]) -> Job:
         return Job(self, await self._core.one({"kind": "revoke", **place(bucket, prefix=True),
                                                "share_id": share_id, **job_options(options)}))
+
+    async def watch(self, name: str, *, every: float | None = None,
+                    **options: Unpack[WatchOptions]) -> Job:
+        return Job(self, await self._core.watch(name, every, options))
 
     async def mkbucket(self, name: str, *, compartment: str = "", storage_tier: str = "",
                        **options: Unpack[JobOptions]) -> Job:

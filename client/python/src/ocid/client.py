@@ -31,6 +31,7 @@ from ._model import (
     Row,
     ShareOptions,
     Status,
+    WatchOptions,
 )
 from ._wire import Connection
 
@@ -307,6 +308,13 @@ class Client:
         """Ends a link before its time; share_id is that of shares()."""
         return Job(self, run(self._core.one({"kind": "revoke", **place(bucket, prefix=True),
                                              "share_id": share_id, **job_options(options)})))
+
+    def watch(self, name: str, *, every: float | None = None,
+              **options: Unpack[WatchOptions]) -> Job:
+        """A job that is done when there is such an object (or it changes, or is gone: see the
+        options); its outcome has the etag. It is looked for more often at first, then at least
+        every so many seconds (30); `timeout` ends that."""
+        return Job(self, run(self._core.watch(name, every, options)))
 
     def mkbucket(self, name: str, *, compartment: str = "", storage_tier: str = "",
                  **options: Unpack[JobOptions]) -> Job:
