@@ -455,6 +455,24 @@ void run_post(struct run *u, struct run_request *q)
     room_pump(u->room); /* flushes */
 }
 
+void run_ask(struct run *u, run_build_fn *build)
+{
+    struct oc_err err;
+    if (u->n_requests)
+        return;
+    if (u->room->stopping && !u->cleaning) {
+        run_rest(u);
+        return;
+    }
+    struct run_request *q = run_request_new(u);
+    if (build(u, q, &err)) {
+        run_request_drop(q);
+        run_fail(u, &err);
+    } else {
+        run_post(u, q);
+    }
+}
+
 /* A 401 for the clock is met by the service's; else once by fresh credentials: then it waits for a
  * person. */
 static void mend_auth(struct run *u, struct run_request *q)

@@ -4,7 +4,8 @@
  *
  * Control loop; private to the jobs room. A run is made when the scheduler starts a job, and freed
  * when nothing of it is in flight any more. What differs from kind to kind is in struct run_ops:
- * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c.
+ * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c,
+ * run_watch.c.
  */
 #ifndef JOBS_RUN_H
 #define JOBS_RUN_H
@@ -151,6 +152,11 @@ enum run_owns run_put_owns(const struct run *u, struct ocp_str bucket, const cha
 struct run_request *run_request_new(struct run *u);
 void run_post(struct run *u, struct run_request *q);
 void run_request_drop(struct run_request *q);
+
+/* For kinds with one request in flight: posts the one that build fills in, or fails as
+ * build says. Nothing while one is in flight, or while the daemon ends and this is no clean-up. */
+typedef int run_build_fn(struct run *u, struct run_request *q, struct oc_err *err);
+void run_ask(struct run *u, run_build_fn *build);
 
 /* Work in the pool or the store has begun; it has ended: 0 if the run is stopping and is perhaps
  * gone now. */

@@ -76,10 +76,12 @@ static int build_link(const struct run *u, const struct share *s, struct run_req
     return oci_call_par_create(&w, &o, &q->x.call, err);
 }
 
-static int build(struct run *u, struct share *s, struct run_request *q, struct oc_err *err)
+static int build(struct run *u, struct run_request *q, struct oc_err *err)
 {
+    struct share *s = u->of;
     struct run_names names;
     struct oci_where w = run_where(u, &names);
+    q->x.max_memory = s->asked == ASKS_LIST ? OCI_BODY_MAX : OCI_ERROR_BODY_MAX;
     switch (s->asked) {
     case ASKS_LINK:
         return build_link(u, s, q, err);
@@ -90,25 +92,11 @@ static int build(struct run *u, struct share *s, struct run_request *q, struct o
     }
 }
 
-/* 1: it is on its way. */
-static int request(struct run *u, enum asks asks)
+static void request(struct run *u, enum asks asks)
 {
     struct share *s = u->of;
-    struct oc_err err;
-    if (u->room->stopping && !u->cleaning) {
-        run_rest(u);
-        return 0;
-    }
-    struct run_request *q = run_request_new(u);
     s->asked = asks;
-    q->x.max_memory = asks == ASKS_LIST ? OCI_BODY_MAX : OCI_ERROR_BODY_MAX;
-    if (build(u, s, q, &err)) {
-        run_request_drop(q);
-        run_fail(u, &err);
-        return 0;
-    }
-    run_post(u, q);
-    return 1;
+    run_ask(u, build);
 }
 
 /* ---- answers ---- */
@@ -250,7 +238,8 @@ static int clean(struct run *u)
     }
     if (s->n_ids || s->doubt) {
         u->cleaning = 1;
-        return request(u, s->n_ids ? ASKS_END : ASKS_LIST);
+        request(u, s->n_ids ? ASKS_END : ASKS_LIST);
+        return u->n_requests > 0;
     }
     struct room_op *o = room_op_new(u->room, STORE_DROP_XFER, NULL, NULL);
     o->op.id = u->job->id;

@@ -51,20 +51,7 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
 
 static enum run_sent send_one(struct run *u)
 {
-    struct oc_err err;
-    if (u->n_requests)
-        return RUN_BUSY;
-    if (u->room->stopping) {
-        run_rest(u);
-        return RUN_BUSY;
-    }
-    struct run_request *q = run_request_new(u);
-    if (build(u, q, &err)) {
-        run_request_drop(q);
-        run_fail(u, &err);
-    } else {
-        run_post(u, q);
-    }
+    run_ask(u, build);
     return RUN_BUSY;
 }
 
