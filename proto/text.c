@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 void oc_text_join(char *out, size_t size, const char *a, const char *b, const char *c)
 {
@@ -91,4 +92,14 @@ size_t oc_text_escape(const char *in, size_t n, char *out, size_t size)
     if (size)
         out[used] = 0;
     return used;
+}
+
+char *oc_text_time(int64_t ms, char out[OC_TIME_SIZE])
+{
+    struct tm tm;
+    time_t s = (time_t)(ms / 1000);
+    gmtime_r(&s, &tm);
+    size_t n = strftime(out, OC_TIME_SIZE - 8, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + n, 8, ".%03uZ", (unsigned)(ms % 1000));
+    return out;
 }

@@ -24,4 +24,8 @@ size_t oc_utf8_len(const char *in, size_t n);
 /* 1 if the whole of in[0..n) is valid UTF-8. */
 int oc_utf8_valid(const char *in, size_t n);
 
+/* RFC 3339 of milliseconds since 1970 (0 or more): "2024-05-01T12:00:00.123Z". Returns out. */
+enum { OC_TIME_SIZE = 48 };
+char *oc_text_time(int64_t ms, char out[OC_TIME_SIZE]);
+
 #endif

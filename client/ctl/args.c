@@ -17,7 +17,7 @@
 
 #include "ctl/ctl.h"
 
-enum { MANY = 1 << 30, N_FLAGS_MAX = 64, WORD_MAX = 64 };
+enum { MANY = 1 << 30, N_FLAGS_MAX = 96, WORD_MAX = 64 };
 
 const struct verb ctl_verbs[N_VERBS] = {
     [VERB_push] = {"push", 2, MANY, "SRC... oci://BUCKET/OBJECT", "upload files", cmd_push},
@@ -39,6 +39,14 @@ const struct verb ctl_verbs[N_VERBS] = {
     [VERB_mkbucket] = {"mkbucket", 1, 1, "BUCKET", "make a bucket", cmd_mkbucket},
     [VERB_uploads] = {"uploads", 1, 1, "oci://BUCKET", "list unfinished uploads, abort old ones",
                       cmd_uploads},
+    [VERB_share] = {"share", 1, 1, "oci://BUCKET/OBJECT",
+                    "make a link for those without credentials", cmd_share},
+    [VERB_shares] = {"shares", 1, 1, "oci://BUCKET[/PREFIX]", "list the links of a bucket",
+                     cmd_shares},
+    [VERB_revoke] = {"revoke", 2, MANY, "oci://BUCKET ID...", "end links before their time",
+                     cmd_revoke},
+    [VERB_watch] = {"watch", 1, 1, "oci://BUCKET/OBJECT", "wait until an object appears",
+                    cmd_watch},
     [VERB_whoami] = {"whoami", 0, 0, "", "ask the service who the profile's user is", cmd_whoami},
     [VERB_setup] = {"setup", 0, 2, "[key|fingerprint KEY|permissions]",
                     "make a key and a profile of it", cmd_setup},
@@ -56,14 +64,14 @@ const struct verb ctl_verbs[N_VERBS] = {
 
 #define B(verb)   CTL_BIT(verb)
 #define AT(field) offsetof(struct args, field)
-#define CALLS     (B(head) | B(cat) | B(buckets) | B(mkbucket) | B(uploads) | B(whoami))
-#define DURABLE   (B(push) | B(pull) | B(ls) | B(rm))
+#define CALLS     (B(head) | B(cat) | B(buckets) | B(mkbucket) | B(uploads) | B(shares) | B(whoami))
+#define DURABLE   (B(push) | B(pull) | B(ls) | B(rm) | B(share) | B(revoke) | B(watch))
 #define JOBS      (CALLS | DURABLE)
 
 const struct flag ctl_flags[] = {
     /* what */
-    {"recursive", 'r', TAKE_YES, AT(recursive), B(push) | B(pull) | B(ls), NULL,
-     "directories; ls and pull: everything below the prefix"},
+    {"recursive", 'r', TAKE_YES, AT(recursive), B(push) | B(pull) | B(ls) | B(share), NULL,
+     "directories; ls, pull, share: everything below the prefix"},
     {"symlinks", 0, TAKE_LINKS, AT(links), B(push), "follow|skip|error",
      "what to do with symbolic links below a directory (follow)"},
     {"long", 'l', TAKE_YES, AT(lengthy), B(ls), NULL, "more columns: tier, etag, MD5"},
@@ -124,6 +132,21 @@ const struct flag ctl_flags[] = {
     /* uploads */
     {"abort-older", 0, TAKE_TIME, AT(abort_older_ms), B(uploads), "TIME",
      "abort those that were begun so long ago, as 7d, and that no job here owns"},
+
+    /* share */
+    {"expires", 'e', TAKE_TIME, AT(expires_ms), B(share), "TIME",
+     "the link ends after so long (1h)"},
+    {"write", 0, TAKE_YES, AT(write), B(share), NULL, "the link is for writing, not for reading"},
+    {"read-write", 0, TAKE_YES, AT(read_write), B(share), NULL, "the link is for both"},
+    {"listing", 0, TAKE_YES, AT(listing), B(share), NULL,
+     "with -r: names may be listed by the link, too"},
+
+    /* watch */
+    {"changed", 0, TAKE_YES, AT(changed), B(watch), NULL, "until it is another than it is now"},
+    {"etag", 0, TAKE_TEXT, AT(etag), B(watch), "ETAG", "until it has another etag than this"},
+    {"gone", 0, TAKE_YES, AT(gone), B(watch), NULL, "until there is no such object"},
+    {"every", 0, TAKE_TIME, AT(every_ms), B(watch), "TIME",
+     "look so often at least (30s; a new watch looks more often)"},
 
     /* status */
     {"state", 's', TAKE_STATE, AT(state), B(status), "STATE",
@@ -335,7 +358,7 @@ static const char *const habits[][2] = {
     {"queue", "status"},    {"kill", "cancel"},  {"abort", "cancel"},    {"mb", "mkbucket"},
     {"continue", "resume"}, {"follow", "wait"},  {"top", "stats"},       {"configure", "setup"},
     {"init", "setup"},      {"check", "doctor"}, {"diagnose", "doctor"}, {"throttle", "limit"},
-    {"bwlimit", "limit"},
+    {"bwlimit", "limit"},   {"par", "share"},    {"presign", "share"},   {"link", "share"},
 };
 
 static const char *verb_name(size_t i, const void *arg)
@@ -606,6 +629,12 @@ static int check(const struct args *a, char *why, size_t size)
     if (a->verb == VERB_limit && (a->set || a->client || a->uid != ARGS_NONE) &&
         a->rate == ARGS_NONE && a->jobs == ARGS_NONE)
         return fail(why, size, "limit: --rate or --jobs is missing");
+    if (a->verb == VERB_share && a->write && a->read_write)
+        return fail(why, size, "share: --write and --read-write exclude each other");
+    if (a->verb == VERB_share && a->listing && (!a->recursive || a->write))
+        return fail(why, size, "share: --listing is for the link to a prefix (-r) that is read");
+    if (a->verb == VERB_watch && (a->changed != 0) + (a->gone != 0) + (a->etag != NULL) > 1)
+        return fail(why, size, "watch: --changed, --etag and --gone exclude each other");
     if (a->verb == VERB_setup && a->no_phrase && a->fd >= 0)
         return fail(why, size, "setup: --no-passphrase and --passphrase-fd exclude each other");
     if (a->verb == VERB_status && (a->state >= 0 || a->set || a->all || a->limit) && a->n_words)

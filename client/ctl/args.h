@@ -29,6 +29,10 @@
     X(buckets)                                                                                     \
     X(mkbucket)                                                                                    \
     X(uploads)                                                                                     \
+    X(share)                                                                                       \
+    X(shares)                                                                                      \
+    X(revoke)                                                                                      \
+    X(watch)                                                                                       \
     X(whoami)                                                                                      \
     X(setup)                                                                                       \
     X(doctor)                                                                                      \
@@ -138,6 +142,15 @@ struct args {
 
     /* uploads */
     uint64_t abort_older_ms; /* ARGS_NO_AGE */
+
+    /* share */
+    int write, read_write, listing;
+    uint64_t expires_ms; /* from now; 0: not given */
+
+    /* watch */
+    int changed, gone;
+    const char *etag;
+    uint64_t every_ms;
 
     /* status */
     int state; /* -1 */

@@ -94,6 +94,14 @@ static void pack_job(const struct ocid_job *j, struct oc_buf *b)
     NUM(job, below, j->below, j->below);
     STR(job, version_id, j->version_id);
     STR(job, upload_id, j->upload_id);
+    NUM(job, access, (int)j->access, j->access != OCID_ACCESS_READ);
+    NUM(job, prefix, true, j->prefix);
+    NUM(job, listing, true, j->listing);
+    NUM(job, expires_at, j->expires_at, j->expires_at);
+    STR(job, share_id, j->share_id);
+    STR(job, if_none_match, j->if_none_match);
+    NUM(job, gone, true, j->gone);
+    NUM(job, every_ms, j->every_ms, j->every_ms);
     NUM(job, offset, j->offset, j->offset);
     NUM(job, length, j->length, j->length);
     ocp_pack(&ocp_desc_job, &m, b);
@@ -178,6 +186,11 @@ void json_row(const struct ocid_row *r)
     STR(row, upload_id, r->upload_id);
     NUM(row, parts, r->parts, r->upload_id != NULL);
     NUM(row, job, r->job, r->job);
+    STR(row, share_id, r->share_id);
+    STR(row, share_name, r->share_name);
+    STR(row, access, r->access);
+    NUM(row, listing, true, r->listing);
+    STR(row, time_expires, r->time_expires);
     ocp_json(&ocp_desc_row, &m, &b);
     put_line(&b);
 }

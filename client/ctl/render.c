@@ -187,10 +187,20 @@ char *render_what(const struct ocid_job *job, char *out, size_t size)
     case OCID_KIND_HEAD:
     case OCID_KIND_DELETE:
     case OCID_KIND_UPLOADS:
+    case OCID_KIND_SHARES:
         snprintf(out, size, "%s %s", kind, uri);
         break;
     case OCID_KIND_ABORT:
         snprintf(out, size, "abort the upload of %s", uri);
+        break;
+    case OCID_KIND_SHARE:
+        snprintf(out, size, "share %s%s", uri, job->prefix ? "*" : "");
+        break;
+    case OCID_KIND_WATCH:
+        snprintf(out, size, "watch %s%s", uri, job->gone ? " go" : "");
+        break;
+    case OCID_KIND_REVOKE:
+        snprintf(out, size, "revoke a link of bucket %s", render_name(job->bucket));
         break;
     case OCID_KIND_MKBUCKET:
         snprintf(out, size, "%s %s", kind, render_name(job->bucket));
@@ -253,6 +263,13 @@ const char *render_why(const struct ocid_status *s, uint64_t now_ms, char *out, 
         return "the jobs that it follows have not ended yet";
     case OCID_WHY_NETWORK:
         return "the service cannot be reached";
+    case OCID_WHY_OBJECT:
+        snprintf(out, size, "the object %s; the next look is in %s",
+                 !s->job || (!s->job->gone && !s->job->if_none_match) ? "is not there yet"
+                 : s->job->gone                                       ? "is still there"
+                                                                      : "has not changed yet",
+                 render_span(s->retry_at > now_ms ? s->retry_at - now_ms : 0, span));
+        return out;
     case OCID_WHY_MEMBERS:
         if (s->sealed)
             return "its members are at work";

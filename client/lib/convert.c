@@ -28,7 +28,15 @@ SAME(OCID_KIND_SET, OCP_ENUM_kind_set);
 SAME(OCID_KIND_PULL, OCP_ENUM_kind_pull);
 SAME(OCID_KIND_UPLOADS, OCP_ENUM_kind_uploads);
 SAME(OCID_KIND_ABORT, OCP_ENUM_kind_abort);
-SAME(OCID_KIND_ABORT + 1, OCP_ENUM_kind_COUNT);
+SAME(OCID_KIND_SHARE, OCP_ENUM_kind_share);
+SAME(OCID_KIND_SHARES, OCP_ENUM_kind_shares);
+SAME(OCID_KIND_REVOKE, OCP_ENUM_kind_revoke);
+SAME(OCID_KIND_WATCH, OCP_ENUM_kind_watch);
+SAME(OCID_KIND_WATCH + 1, OCP_ENUM_kind_COUNT);
+SAME(OCID_ACCESS_READ, OCP_ENUM_access_read);
+SAME(OCID_ACCESS_WRITE, OCP_ENUM_access_write);
+SAME(OCID_ACCESS_READ_WRITE, OCP_ENUM_access_read_write);
+SAME(OCID_ACCESS_READ_WRITE + 1, OCP_ENUM_access_COUNT);
 SAME(OCID_STATE_QUEUED, OCP_ENUM_state_queued);
 SAME(OCID_STATE_RUNNING, OCP_ENUM_state_running);
 SAME(OCID_STATE_WAITING, OCP_ENUM_state_waiting);
@@ -48,7 +56,8 @@ SAME(OCID_WHY_PUBLISH, OCP_ENUM_why_publish);
 SAME(OCID_WHY_AFTER, OCP_ENUM_why_after);
 SAME(OCID_WHY_NETWORK, OCP_ENUM_why_network);
 SAME(OCID_WHY_MEMBERS, OCP_ENUM_why_members);
-SAME(OCID_WHY_MEMBERS + 1, OCP_ENUM_why_COUNT);
+SAME(OCID_WHY_OBJECT, OCP_ENUM_why_object);
+SAME(OCID_WHY_OBJECT + 1, OCP_ENUM_why_COUNT);
 SAME(OCID_VERIFIED_NONE, OCP_ENUM_verified_none);
 SAME(OCID_VERIFIED_CRC32C, OCP_ENUM_verified_crc32c);
 SAME(OCID_VERIFIED_MD5, OCP_ENUM_verified_md5);
@@ -240,6 +249,14 @@ static void job_out(const struct ocid_job *in, struct ocp_job *out)
     SET_NUM(below, in->below, in->below);
     SET_STR(version_id, in->version_id);
     SET_STR(upload_id, in->upload_id);
+    SET_NUM(access, (int)in->access, in->access != OCID_ACCESS_READ);
+    SET_NUM(prefix, true, in->prefix);
+    SET_NUM(listing, true, in->listing);
+    SET_NUM(expires_at, in->expires_at, in->expires_at);
+    SET_STR(share_id, in->share_id);
+    SET_STR(if_none_match, in->if_none_match);
+    SET_NUM(gone, true, in->gone);
+    SET_NUM(every_ms, in->every_ms, in->every_ms);
     SET_NUM(offset, in->offset, in->offset);
     SET_NUM(length, in->length, in->length);
 }
@@ -379,6 +396,14 @@ static int job_in(struct lib_arena *a, const struct ocp_span *span, const struct
     out->length = j.length;
     out->version_id = copy(a, j.version_id, &oom);
     out->upload_id = copy(a, j.upload_id, &oom);
+    out->access = (enum ocid_access)j.access;
+    out->prefix = j.prefix;
+    out->listing = j.listing;
+    out->expires_at = j.expires_at;
+    out->share_id = copy(a, j.share_id, &oom);
+    out->if_none_match = copy(a, j.if_none_match, &oom);
+    out->gone = j.gone;
+    out->every_ms = j.every_ms;
     uint64_t *after = lib_alloc(a, (j.after.count + 1) * sizeof *after);
     struct ocp_iter it = {0};
     while (after && ocp_next_u64(&j.after, &it, &after[out->n_after]))
@@ -570,6 +595,11 @@ int lib_row(struct lib_arena *a, const struct ocp_row *in, struct ocid_row *out,
         .upload_id = copy(a, in->upload_id, &oom),
         .parts = OCP_HAS(in, row, parts) ? in->parts : OCID_UNKNOWN,
         .job = in->job,
+        .share_id = copy(a, in->share_id, &oom),
+        .share_name = copy(a, in->share_name, &oom),
+        .access = copy(a, in->access, &oom),
+        .time_expires = copy(a, in->time_expires, &oom),
+        .listing = in->listing,
     };
     return oom ? no_memory(err) : 0;
 }

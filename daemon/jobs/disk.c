@@ -17,6 +17,7 @@
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/watch.h"
 
 enum {
     WRITE_AGAIN_MS = 3000,
@@ -168,6 +169,13 @@ static void linger(struct room_op *o)
     post(r, &o->op.mail);
 }
 
+/* Of what it has made at the service, something may have to be taken back when it does not end
+ * well: an upload, a link. */
+static int leaves_remote(int kind)
+{
+    return kind == OCP_ENUM_kind_put || kind == OCP_ENUM_kind_share;
+}
+
 /* A part file goes after the verdict; until it has gone a row says that it may be there. */
 static int leaves_part(const struct job *j, enum ocp_state state)
 {
@@ -193,7 +201,7 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
     o->op.id = j->id;
     o->op.jobs = &o->row;
     o->op.n = 1;
-    o->op.keep_xfer = j->kind == OCP_ENUM_kind_put && state != OCP_ENUM_state_done;
+    o->op.keep_xfer = leaves_remote(j->kind) && state != OCP_ENUM_state_done;
     if (leaves_part(j, state)) {
         struct room_op *row = room_op_new(r, STORE_XFER, NULL, NULL);
         row->op.xfer.job = j->id;
@@ -289,7 +297,7 @@ void room_tidy(struct room *r, struct job *j)
     struct saved *s = room_saved_take(r, j->id);
     if (!s)
         return;
-    if (j->kind == OCP_ENUM_kind_put) {
+    if (leaves_remote(j->kind)) {
         room_saved_keep(r, &s->row);
         run_start_cleaning(r, j);
     }
@@ -316,7 +324,7 @@ void room_log_end(const struct job *j, enum ocp_state state, const struct oc_err
 
 struct loading {
     struct room *room;
-    uint64_t *orphans; /* jobs that have ended and left an upload or a part file */
+    uint64_t *orphans; /* jobs that have ended and left an upload, a link or a part file */
     unsigned n_orphans;
 };
 
@@ -400,7 +408,8 @@ struct job *room_revive(struct room *r, const struct store_job *row)
     return j;
 }
 
-/* Jobs that ended while a part file, or an upload at the service, was still there: it goes now. */
+/* Jobs that ended while a part file, or an upload or a link at the service, was still there: it
+ * goes now. */
 static void on_orphans(struct room_op *o)
 {
     struct room *r = o->room;
@@ -410,7 +419,7 @@ static void on_orphans(struct room_op *o)
         if (r->stopping)
             continue;
         struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
-        if (row->kind != OCP_ENUM_kind_put) {
+        if (!leaves_remote(row->kind)) {
             job_spec(j, &spec);
             room_remove_part(r, j->id, spec.dest);
             job_free(j);
@@ -431,6 +440,15 @@ static void end_lost(struct room *r, struct job *j)
     job_end(r, j, &err, NULL);
 }
 
+/* Watches look again one after the other, not all at once. */
+static void admit_loaded(struct room *r, struct job *j)
+{
+    if (j->kind == OCP_ENUM_kind_watch && !j->n_after)
+        room_sleep(r, j, OCP_ENUM_why_object, 1 + WATCH_APART_MS * r->sleepers.n_watches);
+    else
+        room_admit(r, j);
+}
+
 static void admit_all(struct room *r)
 {
     struct ocp_job spec;
@@ -441,7 +459,7 @@ static void admit_all(struct room *r)
         if (spec.in_memory && !j->ending)
             end_lost(r, j);
         if (j->state != OCP_ENUM_state_paused && !j->ending)
-            room_admit(r, j);
+            admit_loaded(r, j);
     }
 }
 

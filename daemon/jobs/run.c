@@ -34,7 +34,12 @@ static const struct run_ops *ops_of(int kind)
     case OCP_ENUM_kind_buckets:
     case OCP_ENUM_kind_pull:
     case OCP_ENUM_kind_uploads:
+    case OCP_ENUM_kind_shares:
         return &run_list_ops;
+    case OCP_ENUM_kind_share:
+        return &run_share_ops;
+    case OCP_ENUM_kind_watch:
+        return &run_watch_ops;
     default:
         return &run_call_ops;
     }
@@ -301,6 +306,13 @@ static int may_sleep(const struct run *u)
     return !u->prepared && !u->stopping && u->job->durable && !u->n_requests && !u->n_work;
 }
 
+void run_sleep(struct run *u, enum ocp_why why, uint64_t delay_ms)
+{
+    u->sleep_why = why;
+    u->sleep_ms = delay_ms;
+    run_stop(u, NULL, OCP_ENUM_state_waiting);
+}
+
 void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
 {
     if (u->room->stopping) {
@@ -308,9 +320,7 @@ void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
         return;
     }
     if (may_sleep(u)) {
-        u->sleep_why = why;
-        u->sleep_ms = delay_ms;
-        run_stop(u, NULL, OCP_ENUM_state_waiting);
+        run_sleep(u, why, delay_ms);
         return;
     }
     u->retry_at = (uint64_t)clock_wall_ms() + delay_ms;
@@ -462,6 +472,24 @@ void run_post(struct run *u, struct run_request *q)
     room_count_request(u->room, q);
     engine_post(u->room->engine, &q->x);
     room_pump(u->room); /* flushes */
+}
+
+void run_ask(struct run *u, run_build_fn *build)
+{
+    struct oc_err err;
+    if (u->n_requests)
+        return;
+    if (u->room->stopping && !u->cleaning) {
+        run_rest(u);
+        return;
+    }
+    struct run_request *q = run_request_new(u);
+    if (build(u, q, &err)) {
+        run_request_drop(q);
+        run_fail(u, &err);
+    } else {
+        run_post(u, q);
+    }
 }
 
 /* A 401 for the clock is met by the service's; else once by fresh credentials: then it waits for a

@@ -4,7 +4,8 @@
  *
  * Control loop; private to the jobs room. A run is made when the scheduler starts a job, and freed
  * when nothing of it is in flight any more. What differs from kind to kind is in struct run_ops:
- * run_put.c, run_get.c, run_list.c, run_call.c.
+ * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c,
+ * run_watch.c.
  */
 #ifndef JOBS_RUN_H
 #define JOBS_RUN_H
@@ -116,6 +117,10 @@ void run_retry(struct run *u, const struct oc_err *err);
 /* The plan has started over too often: the job fails with the last error. */
 void run_give_up(struct run *u);
 
+/* Nothing of it is begun: it leaves, and its job waits alone, delay_ms at most; see room_sleep().
+ */
+void run_sleep(struct run *u, enum ocp_why why, uint64_t delay_ms);
+
 /* Somebody else ends it: verdict, or (NULL) park it in that state. The first verdict stays; it
  * comes before a state to be parked in, of which the last one counts. */
 void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park);
@@ -149,6 +154,11 @@ struct run_request *run_request_new(struct run *u);
 void run_post(struct run *u, struct run_request *q);
 void run_request_drop(struct run_request *q);
 
+/* For kinds with one request in flight: posts the one that build fills in, or fails as
+ * build says. Nothing while one is in flight, or while the daemon ends and this is no clean-up. */
+typedef int run_build_fn(struct run *u, struct run_request *q, struct oc_err *err);
+void run_ask(struct run *u, run_build_fn *build);
+
 /* Work in the pool or the store has begun; it has ended: 0 if the run is stopping and is perhaps
  * gone now. */
 void run_work_begin(struct run *u);
@@ -178,6 +188,7 @@ int run_grant(struct run *u);
 /* The error's place in job states. */
 enum ocp_why run_why(int code);
 
-extern const struct run_ops run_put_ops, run_get_ops, run_list_ops, run_call_ops;
+extern const struct run_ops run_put_ops, run_get_ops, run_list_ops, run_call_ops, run_share_ops,
+    run_watch_ops;
 
 #endif

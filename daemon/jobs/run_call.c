@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * run_call.c - jobs of one request: head, delete, mkbucket, whoami, namespace, abort.
+ * run_call.c - jobs of one request: head, delete, mkbucket, whoami, namespace, abort,
+ * revoke.
  *
  * Control loop. What the answer says becomes the outcome's result.
  */
@@ -12,6 +13,7 @@
 #include "core/mem.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/share.h"
 #include "jobs/uploads.h"
 #include "proto/text.h"
 
@@ -76,7 +78,7 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
 {
     struct run_names names;
     struct oci_where w = run_where(u, &names);
-    char compartment[257], tier[33];
+    char compartment[257], tier[33], id[2049];
     switch (u->job->kind) {
     case OCP_ENUM_kind_head:
     case OCP_ENUM_kind_delete:
@@ -88,6 +90,9 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
                                       &q->x.call, err);
     case OCP_ENUM_kind_abort:
         return build_abort(u, q, err);
+    case OCP_ENUM_kind_revoke:
+        return oci_call_par_delete(&w, ocp_str_copy(u->spec.share_id, id, sizeof id), &q->x.call,
+                                   err);
     case OCP_ENUM_kind_whoami:
         q->x.base = u->account->at->identity.base;
         q->x.what = "the user of the profile";
@@ -104,20 +109,7 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
 
 static enum run_sent send_one(struct run *u)
 {
-    struct oc_err err;
-    if (u->n_requests)
-        return RUN_BUSY;
-    if (u->room->stopping) {
-        run_rest(u);
-        return RUN_BUSY;
-    }
-    struct run_request *q = run_request_new(u);
-    if (build(u, q, &err)) {
-        run_request_drop(q);
-        run_fail(u, &err);
-    } else {
-        run_post(u, q);
-    }
+    run_ask(u, build);
     return RUN_BUSY;
 }
 
@@ -238,7 +230,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
         return;
     oc_buf_init(&res.b, 64 << 10);
     int lost = ((u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT) ||
-                (u->job->kind == OCP_ENUM_kind_abort && q->x.kind == OCI_KIND_NO_UPLOAD)) &&
+                (u->job->kind == OCP_ENUM_kind_abort && q->x.kind == OCI_KIND_NO_UPLOAD) ||
+                (u->job->kind == OCP_ENUM_kind_revoke && share_gone(q))) &&
                (u->n_sent_lost || u->job->restored ||
                 q->x.n_sent > 1); /* our own first try had succeeded */
     if (err.code == OCID_E_NETWORK && q->x.sent_any)

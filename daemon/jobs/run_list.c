@@ -21,10 +21,12 @@
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/share.h"
 #include "jobs/uploads.h"
 #include "oci/encode.h"
 #include "proto/frame.h"
 #include "proto/json.h"
+#include "proto/text.h"
 
 enum { PAGE_BYTES = 4 << 20, OBJECT_NAME_MAX = 1024, UPLOADS_A_PAGE = 100 };
 
@@ -57,6 +59,7 @@ struct page_task {
     struct run *run;
     enum goes_to to;
     int kind;
+    const char *uuid;        /* the store's */
     char *body, *page_token; /* of the answer; owned */
     char *start;             /* that the page was asked with; owned */
     size_t n;
@@ -79,17 +82,6 @@ struct page_task {
 static void next_page(struct run *u);
 
 /* ---- in the pool ---- */
-
-static struct ocp_str time_text(int64_t ms, char out[40])
-{
-    struct tm tm;
-    time_t s = (time_t)(ms / 1000);
-    char day[24];
-    gmtime_r(&s, &tm);
-    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, 40, "%s.%03dZ", day, (int)(ms % 1000));
-    return ocp_str(out);
-}
 
 static void add_row(struct page_task *t, const struct ocp_row *row)
 {
@@ -160,7 +152,7 @@ static int on_object(void *arg, const struct oci_object *o)
 {
     struct page_task *t = arg;
     struct ocp_row row = {0};
-    char created[40], modified[40];
+    char created[OC_TIME_SIZE], modified[OC_TIME_SIZE];
     if (t->n_rows >= t->left)
         return 0;
     if (t->to == TO_MEMBERS) {
@@ -177,9 +169,9 @@ static int on_object(void *arg, const struct oci_object *o)
     if (o->md5)
         OCP_SET(&row, row, md5, ocp_str(o->md5));
     if (o->created_ms)
-        OCP_SET(&row, row, time_created, time_text(o->created_ms, created));
+        OCP_SET(&row, row, time_created, ocp_str(oc_text_time(o->created_ms, created)));
     if (o->modified_ms)
-        OCP_SET(&row, row, time_modified, time_text(o->modified_ms, modified));
+        OCP_SET(&row, row, time_modified, ocp_str(oc_text_time(o->modified_ms, modified)));
     if (o->storage_tier)
         OCP_SET(&row, row, storage_tier, ocp_str(o->storage_tier));
     if (o->archival_state)
@@ -204,12 +196,39 @@ static int on_bucket(void *arg, const struct oci_bucket *b)
 {
     struct page_task *t = arg;
     struct ocp_row row = {0};
-    char created[40];
+    char created[OC_TIME_SIZE];
     OCP_SET(&row, row, name, ocp_str(b->name));
     if (b->etag)
         OCP_SET(&row, row, etag, ocp_str(b->etag));
     if (b->created_ms)
-        OCP_SET(&row, row, time_created, time_text(b->created_ms, created));
+        OCP_SET(&row, row, time_created, ocp_str(oc_text_time(b->created_ms, created)));
+    add_row(t, &row);
+    return 0;
+}
+
+/* The link itself is not among what the service tells of it. */
+static int on_par(void *arg, const struct oci_par *p)
+{
+    struct page_task *t = arg;
+    struct ocp_row row = {0};
+    char created[OC_TIME_SIZE], expires[OC_TIME_SIZE];
+    int prefix;
+    OCP_SET(&row, row, access, ocp_str(share_access(p->access, &prefix)));
+    if (prefix)
+        OCP_SET(&row, row, prefix, ocp_str(p->object ? p->object : ""));
+    else
+        OCP_SET(&row, row, name, ocp_str(p->object ? p->object : ""));
+    OCP_SET(&row, row, share_id, ocp_str(p->id));
+    OCP_SET(&row, row, share_name, ocp_str(p->name));
+    if (p->listing)
+        OCP_SET(&row, row, listing, true);
+    if (p->created_ms)
+        OCP_SET(&row, row, time_created, ocp_str(oc_text_time(p->created_ms, created)));
+    if (p->expires_ms)
+        OCP_SET(&row, row, time_expires, ocp_str(oc_text_time(p->expires_ms, expires)));
+    uint64_t job = share_owner(t->uuid, p->name);
+    if (job)
+        OCP_SET(&row, row, job, job);
     add_row(t, &row);
     return 0;
 }
@@ -234,9 +253,12 @@ static void take_apart(struct work *w)
 {
     struct page_task *t = OC_OWNER(w, struct page_task, work);
     struct oci_objects_sink sink = {on_object, on_prefix, t};
-    if (t->kind == OCP_ENUM_kind_buckets || t->kind == OCP_ENUM_kind_uploads) {
+    if (t->kind == OCP_ENUM_kind_buckets || t->kind == OCP_ENUM_kind_uploads ||
+        t->kind == OCP_ENUM_kind_shares) {
         if (t->kind == OCP_ENUM_kind_buckets)
             oci_parse_buckets(t->body, t->n, on_bucket, t, &t->err);
+        else if (t->kind == OCP_ENUM_kind_shares)
+            oci_parse_pars(t->body, t->n, on_par, t, &t->err);
         else
             uploads_parse(&t->uploads, t->body, t->n, &t->err);
         t->next = t->page_token;
@@ -488,6 +510,7 @@ static void submit_page(struct run *u, struct run_request *q)
     t->run = u;
     t->to = l->to;
     t->kind = u->job->kind;
+    t->uuid = store_uuid(u->room->store);
     t->body = q->x.reply_body;
     t->n = q->x.reply_len;
     q->x.reply_body = NULL;
@@ -523,6 +546,8 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
                                 &q->x.call, err);
     if (u->job->kind == OCP_ENUM_kind_uploads)
         return oci_call_uploads(&w, UPLOADS_A_PAGE, l->cursor, &q->x.call, err);
+    if (u->job->kind == OCP_ENUM_kind_shares)
+        return oci_call_pars(&w, OCI_PAGE_MAX, l->cursor, &q->x.call, err);
     struct oci_list_options o = {
         .prefix = names.object[0] ? names.object : NULL,
         .start = l->cursor    ? l->cursor
@@ -643,7 +668,7 @@ static void add_upload(struct run *u, const struct upload *up)
     struct list *l = u->of;
     struct ocp_row row = {0};
     struct upload_owner owner;
-    char created[40];
+    char created[OC_TIME_SIZE];
     if (up->state == UPLOAD_GONE)
         return;
     upload_owner_find(u->room, u->spec.bucket, up->object, up->id, &owner);
@@ -652,7 +677,7 @@ static void add_upload(struct run *u, const struct upload *up)
     OCP_SET(&row, row, size, up->bytes);
     OCP_SET(&row, row, parts, up->n_parts);
     if (up->created_ms)
-        OCP_SET(&row, row, time_created, time_text(up->created_ms, created));
+        OCP_SET(&row, row, time_created, ocp_str(oc_text_time(up->created_ms, created)));
     if (owner.certain && owner.uid == u->job->uid)
         OCP_SET(&row, row, job, owner.job);
     ocp_frame_message(&l->page, &ocp_desc_row, &row);

@@ -53,6 +53,7 @@ void sleepers_add(struct sleepers *s, struct job *j, uint64_t due_ms)
         s->at = oc_grow(s->at, s->size, sizeof *s->at);
     }
     j->due_ms = due_ms;
+    s->n_watches += j->kind == OCP_ENUM_kind_watch;
     rise(s, s->n++, j);
 }
 
@@ -63,6 +64,7 @@ void sleepers_remove(struct sleepers *s, struct job *j)
     uint32_t i = j->asleep - 1;
     struct job *last = s->at[--s->n];
     j->asleep = 0;
+    s->n_watches -= j->kind == OCP_ENUM_kind_watch;
     if (last == j)
         return;
     if (before(last, j))

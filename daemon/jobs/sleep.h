@@ -16,6 +16,7 @@
 struct sleepers {
     struct job **at; /* at[0] is due first; at[i] knows i as asleep - 1 */
     uint32_t n, size;
+    uint32_t n_watches; /* of them */
     uv_timer_t timer;
     int open;
 };

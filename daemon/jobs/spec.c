@@ -31,6 +31,10 @@ static const struct rule {
     [OCP_ENUM_kind_pull] = {MUST, MAY, NO, MUST, NO},
     [OCP_ENUM_kind_uploads] = {MUST, NO, NO, NO, MUST},
     [OCP_ENUM_kind_abort] = {MUST, MUST, NO, NO, NO},
+    [OCP_ENUM_kind_share] = {MUST, MAY, NO, NO, NO},
+    [OCP_ENUM_kind_shares] = {MUST, MAY, NO, NO, MUST},
+    [OCP_ENUM_kind_revoke] = {MUST, NO, NO, NO, NO},
+    [OCP_ENUM_kind_watch] = {MUST, MUST, NO, NO, NO},
 };
 
 static int need(const char *kind, const char *field, enum need n, int has, struct oc_err *err)
@@ -64,7 +68,8 @@ static int names_check(const struct ocp_job *j, struct oc_err *err)
         rc = oci_bucket_check(j->bucket.p, j->bucket.n, err);
     if (!rc && j->namespace.n)
         rc = oci_namespace_check(j->namespace.p, j->namespace.n, err);
-    int prefix = j->kind == OCP_ENUM_kind_list || j->kind == OCP_ENUM_kind_pull;
+    int prefix = j->kind == OCP_ENUM_kind_list || j->kind == OCP_ENUM_kind_pull ||
+                 j->kind == OCP_ENUM_kind_shares || j->prefix;
     if (!rc && j->object.n)
         rc = prefix ? oci_prefix_check(j->object.p, j->object.n, err)
                     : oci_object_check(j->object.p, j->object.n, err);
@@ -102,6 +107,36 @@ static int fd_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
     return 0;
 }
 
+static int share_check(const struct ocp_job *j, struct oc_err *err)
+{
+    int share = j->kind == OCP_ENUM_kind_share;
+    if (!share && (OCP_HAS(j, job, access) || j->prefix || j->listing || j->expires_at))
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'access', 'prefix', 'listing' and 'expires_at' are for a share alone");
+    if (!share)
+        return 0;
+    if (!j->expires_at)
+        return oc_fail(err, OCID_E_INVALID, 0, "a share needs the field 'expires_at'");
+    if (!j->object.n && !j->prefix)
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "a share needs an 'object', or 'prefix' for all that begins like it");
+    if (j->listing && (!j->prefix || j->access == OCP_ENUM_access_write))
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'listing' is for the share of a prefix that may be read");
+    return 0;
+}
+
+static int watch_check(const struct ocp_job *j, struct oc_err *err)
+{
+    if (j->kind != OCP_ENUM_kind_watch && (j->if_none_match.n || j->gone || j->every_ms))
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'if_none_match', 'gone' and 'every_ms' are for a watch alone");
+    if (j->if_none_match.n && j->gone)
+        return oc_fail(err, OCID_E_INVALID, 0,
+                       "'if_none_match' and 'gone' exclude each other: it changes, or it goes");
+    return 0;
+}
+
 int spec_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
 {
     const struct rule *r = &rules[j->kind];
@@ -118,6 +153,13 @@ int spec_check(const struct ocp_job *j, unsigned n_fds, struct oc_err *err)
     if (!rc)
         rc = need(kind, "upload_id", j->kind == OCP_ENUM_kind_abort ? MUST : NO, j->upload_id.n > 0,
                   err);
+    if (!rc)
+        rc = need(kind, "share_id", j->kind == OCP_ENUM_kind_revoke ? MUST : NO, j->share_id.n > 0,
+                  err);
+    if (!rc)
+        rc = share_check(j, err);
+    if (!rc)
+        rc = watch_check(j, err);
     if (!rc)
         rc = names_check(j, err);
     if (!rc)
@@ -147,6 +189,7 @@ int spec_durable(const struct ocp_job *j)
     case OCP_ENUM_kind_namespace:
     case OCP_ENUM_kind_buckets:
     case OCP_ENUM_kind_uploads:
+    case OCP_ENUM_kind_shares:
         return 0;
     case OCP_ENUM_kind_get: /* neither: a pulled name that cannot become a file */
         return j->dest.n > 0 || !OCP_HAS(j, job, fd);

@@ -306,6 +306,7 @@ struct call {
     int (*on_upload)(void *arg, const struct oci_upload *upload);
     int (*on_part)(void *arg, const struct oci_part *part);
     int (*on_bucket)(void *arg, const struct oci_bucket *bucket);
+    int (*on_par)(void *arg, const struct oci_par *par);
     void *arg;
 };
 
@@ -388,6 +389,69 @@ int oci_parse_bucket(const char *body, size_t n,
     int code = one_bucket(root, &call, err);
     json_decref(root);
     return code;
+}
+
+static int one_par(const json_t *entry, void *with, struct oc_err *err)
+{
+    const struct call *call = with;
+    const char *listing = text_of(entry, "bucketListingAction");
+    struct oci_par p = {
+        .id = text_of(entry, "id"),
+        .name = text_of(entry, "name"),
+        .access = text_of(entry, "accessType"),
+        .object = text_of(entry, "objectName"),
+        .uri = text_of(entry, "accessUri"),
+        .full = text_of(entry, "fullPath"),
+        .listing = listing && !strcmp(listing, "ListObjects"),
+        .created_ms = time_of(entry, "timeCreated"),
+        .expires_ms = time_of(entry, "timeExpires"),
+    };
+    if (!p.id || !*p.id || !p.name || !p.access)
+        return bad(err, "pre-authenticated request", "it has no id, name or accessType");
+    return call->on_par(call->arg, &p);
+}
+
+int oci_parse_pars(const char *body, size_t n, int (*on_par)(void *arg, const struct oci_par *par),
+                   void *arg, struct oc_err *err)
+{
+    struct call call = {.on_par = on_par, .arg = arg};
+    return each(body, n, "list of pre-authenticated requests", one_par, &call, err);
+}
+
+int oci_parse_par(const char *body, size_t n, int (*on_par)(void *arg, const struct oci_par *par),
+                  void *arg, struct oc_err *err)
+{
+    struct call call = {.on_par = on_par, .arg = arg};
+    json_t *root = load(body, n, "pre-authenticated request", err);
+    if (!root)
+        return OCID_E_SERVER;
+    const char *uri = text_of(root, "accessUri");
+    int code = uri && !strncmp(uri, "/p/", 3)
+                   ? one_par(root, &call, err)
+                   : bad(err, "pre-authenticated request", "it has no accessUri");
+    json_decref(root);
+    return code;
+}
+
+int oci_par_link(const struct oci_par *par, const char *base, char *out, size_t size)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "-._~%/+=:@,!*";
+    size_t n_full = par->full ? strlen(par->full) : 0, n_uri = strlen(par->uri), n = 0;
+    int whole = n_full > n_uri && !strncmp(par->full, "http", 4) &&
+                !strcmp(par->full + n_full - n_uri, par->uri);
+    const char *const pieces[] = {whole ? par->full : base, whole ? "" : par->uri};
+    for (size_t i = 0; i < 2; i++)
+        for (const char *c = pieces[i]; *c; c++) {
+            if (n + 4 > size)
+                return OCID_E_TOO_LARGE;
+            if (strchr(plain, *c))
+                out[n++] = *c;
+            else
+                n += (size_t)sprintf(out + n, "%%%02X", (unsigned char)*c);
+        }
+    out[n] = 0;
+    return 0;
 }
 
 /* A member's text, cut to size; "" if it has none. */

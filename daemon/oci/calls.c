@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "encode.h"
 #include "endpoint.h"
@@ -756,6 +757,92 @@ int oci_call_bucket(const struct oci_where *w, struct oci_request *ret, struct o
     if (code)
         return code;
     begin(ret, "GET", w->host, &p, 0);
+    return 0;
+}
+
+static const char *access_type(const struct oci_par_options *o)
+{
+    static const char *const names[][2] = {
+        [OCI_ACCESS_READ] = {"ObjectRead", "AnyObjectRead"},
+        [OCI_ACCESS_WRITE] = {"ObjectWrite", "AnyObjectWrite"},
+        [OCI_ACCESS_READ_WRITE] = {"ObjectReadWrite", "AnyObjectReadWrite"},
+    };
+    return names[o->access][o->prefix != 0];
+}
+
+static int par_body(json_t *body, const struct oci_where *w, const struct oci_par_options *o,
+                    struct oc_err *err)
+{
+    char expires[32];
+    struct tm tm;
+    time_t s = (time_t)(o->expires_ms / 1000);
+    gmtime_r(&s, &tm);
+    strftime(expires, sizeof expires, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    int code = set_text(body, "name", o->name, err);
+    if (!code)
+        code = set_text(body, "accessType", access_type(o), err);
+    if (!code)
+        code = set_text(body, "timeExpires", expires, err);
+    if (!code && *or_empty(w->object))
+        code = set_text(body, "objectName", w->object, err);
+    if (!code && o->listing)
+        code = set_text(body, "bucketListingAction", "ListObjects", err);
+    return code;
+}
+
+int oci_call_par_create(const struct oci_where *w, const struct oci_par_options *options,
+                        struct oci_request *ret, struct oc_err *err)
+{
+    struct path p = {.n_pieces = 0}, object = {.n_pieces = 0};
+    *ret = (struct oci_request){0};
+    int code = object_path(w, options->prefix ? NULL : "/o/", &object, err); /* checks the names */
+    if (!code && options->prefix)
+        code = oci_prefix_check(or_empty(w->object), strlen(or_empty(w->object)), err);
+    if (!code && options->listing && (!options->prefix || options->access == OCI_ACCESS_WRITE))
+        code = oc_fail(err, OCID_E_INVALID, 0,
+                       "names can be listed by the link to a prefix that may be read only");
+    if (!code)
+        code = object_path(w, NULL, &p, err);
+    if (code)
+        return code;
+    segment(&p, "/p", NULL);
+    begin(ret, "POST", w->host, &p, 0);
+    json_t *body = json_object();
+    code = par_body(body, w, options, err);
+    if (code)
+        json_decref(body);
+    else
+        code = body_json(ret, body, err);
+    return end(ret, code);
+}
+
+int oci_call_pars(const struct oci_where *w, unsigned limit, const char *page,
+                  struct oci_request *ret, struct oc_err *err)
+{
+    struct path p = {.n_pieces = 0};
+    *ret = (struct oci_request){0};
+    int code = object_path(w, NULL, &p, err);
+    if (code)
+        return code;
+    segment(&p, "/p", NULL);
+    query(&p, "objectNamePrefix=", *or_empty(w->object) ? w->object : NULL);
+    page_query(&p, limit, page);
+    begin(ret, "GET", w->host, &p, 0);
+    return 0;
+}
+
+int oci_call_par_delete(const struct oci_where *w, const char *id, struct oci_request *ret,
+                        struct oc_err *err)
+{
+    struct path p = {.n_pieces = 0};
+    *ret = (struct oci_request){0};
+    int code = object_path(w, NULL, &p, err);
+    if (!code && !*or_empty(id))
+        code = oc_fail(err, OCID_E_INVALID, 0, "the id of the link is missing");
+    if (code)
+        return code;
+    segment(&p, "/p/", id);
+    begin(ret, "DELETE", w->host, &p, 0);
     return 0;
 }
 

@@ -164,6 +164,27 @@ int oci_call_bucket_create(const struct oci_where *w, const char *compartment,
                            const char *storage_tier, struct oci_request *ret, struct oc_err *err);
 int oci_call_bucket(const struct oci_where *w, struct oci_request *ret, struct oc_err *err);
 
+/* Pre-authenticated requests: links that need no signature. */
+enum oci_access { OCI_ACCESS_READ, OCI_ACCESS_WRITE, OCI_ACCESS_READ_WRITE };
+
+struct oci_par_options {
+    const char *name; /* for people; need not be unique */
+    enum oci_access access;
+    int prefix;  /* w.object is a prefix ("" or NULL: the whole bucket); else one object */
+    int listing; /* of a prefix that may be read: its names may be listed */
+    int64_t expires_ms;
+};
+
+/* The answer has the link, once: the service never tells it again. */
+int oci_call_par_create(const struct oci_where *w, const struct oci_par_options *options,
+                        struct oci_request *ret, struct oc_err *err);
+
+/* Those whose object or prefix begins with w.object (NULL: all); page as for oci_call_parts(). */
+int oci_call_pars(const struct oci_where *w, unsigned limit, const char *page,
+                  struct oci_request *ret, struct oc_err *err);
+int oci_call_par_delete(const struct oci_where *w, const char *id, struct oci_request *ret,
+                        struct oc_err *err);
+
 /* GET of the metadata service of an instance; document is "instance/region" or the like. */
 int oci_call_metadata(const char *host, const char *document, struct oci_request *ret,
                       struct oc_err *err);

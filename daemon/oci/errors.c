@@ -70,6 +70,8 @@ static const struct row {
      "no such namespace, or you may not see it; check 'namespace' and the region"},
     {404, "UploadNotFound", OCID_E_NOT_FOUND, OCI_KIND_NO_UPLOAD, 0,
      "no such multipart upload; it was aborted or committed by somebody"},
+    {404, "PreauthenticatedRequestNotFound", OCID_E_NOT_FOUND, OCI_KIND_OTHER, 0,
+     "no such link; it has been revoked, or its time is over"},
     {404, "NotAuthorizedOrNotFound", OCID_E_NOT_FOUND, OCI_KIND_OTHER, 0,
      "not there, or you may not see it; check the name and the policies"},
     {404, NULL, OCID_E_NOT_FOUND, OCI_KIND_OTHER, TELL, "not there; check the name"},

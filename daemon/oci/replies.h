@@ -139,6 +139,28 @@ int oci_parse_bucket(const char *body, size_t n,
                      int (*on_bucket)(void *arg, const struct oci_bucket *bucket), void *arg,
                      struct oc_err *err);
 
+/* A pre-authenticated request. */
+struct oci_par {
+    const char *id, *name, *access;
+    const char *object; /* the object or (access "Any…") the prefix; NULL: the whole bucket */
+    const char *uri;    /* of a new one only: the path that is the secret */
+    const char *full;   /* the same with scheme and host, or NULL */
+    int listing;
+    int64_t created_ms, expires_ms;
+};
+
+int oci_parse_pars(const char *body, size_t n, int (*on_par)(void *arg, const struct oci_par *par),
+                   void *arg, struct oc_err *err);
+/* A new one: calls on_par once; one without its path is refused. */
+int oci_parse_par(const char *body, size_t n, int (*on_par)(void *arg, const struct oci_par *par),
+                  void *arg, struct oc_err *err);
+
+/* The link itself: par->full, or base (scheme and host) and par->uri. What a URL, a terminal or a
+ * shell would take amiss and the service has left as it is, is encoded. 0, or OCID_E_TOO_LARGE:
+ * out is too short. */
+enum { OCI_LINK_SIZE = 8192 };
+int oci_par_link(const struct oci_par *par, const char *base, char *out, size_t size);
+
 struct oci_user {
     char id[256], name[256], state[32]; /* cut to size */
     char description[256], email[256], created[64];

@@ -151,7 +151,12 @@ enum ocid_kind {
     OCID_KIND_SET,       /* a group of jobs, added to and sealed */
     OCID_KIND_PULL,      /* a set that downloads a prefix below a directory */
     OCID_KIND_UPLOADS,   /* list a bucket's unfinished multipart uploads into a pipe */
-    OCID_KIND_ABORT      /* abort one of them, unless a job of the daemon is at work on it */
+    OCID_KIND_ABORT,     /* abort one of them, unless a job of the daemon is at work on it */
+    OCID_KIND_SHARE,     /* make a link for those who have no credentials; outcome.result: "url",
+                            "expires", "share_id". Whoever has the url has what it allows */
+    OCID_KIND_SHARES,    /* list a bucket's links (without the urls) into a pipe */
+    OCID_KIND_REVOKE,    /* end one of them before its time */
+    OCID_KIND_WATCH      /* wait until an object appears, changes or is gone */
 };
 
 enum ocid_state {
@@ -175,7 +180,8 @@ enum ocid_why {
     OCID_WHY_PUBLISH,
     OCID_WHY_AFTER,
     OCID_WHY_NETWORK,
-    OCID_WHY_MEMBERS
+    OCID_WHY_MEMBERS,
+    OCID_WHY_OBJECT
 };
 
 enum ocid_verified {
@@ -184,6 +190,8 @@ enum ocid_verified {
     OCID_VERIFIED_MD5,
     OCID_VERIFIED_LENGTH
 };
+
+enum ocid_access { OCID_ACCESS_READ, OCID_ACCESS_WRITE, OCID_ACCESS_READ_WRITE };
 
 /* Names as on the wire ("put", "waiting"); "unknown" for a value that is none. */
 OCID_API const char *ocid_kind_name(int kind);
@@ -208,12 +216,12 @@ struct ocid_pair {
 struct ocid_job {
     size_t struct_size;
     enum ocid_kind kind;
-    int fd; /* put: the source, get, list, buckets, uploads: a pipe or file to write; -1: none */
+    int fd; /* put: the source, get, lists: a pipe or file to write; -1: none */
 
     /* What and where */
     const char *bucket;
     const char *name_space;  /* NULL: the tenancy's own */
-    const char *object;      /* object name; pull and list: the prefix */
+    const char *object;      /* object name; pull, list, shares: the prefix */
     const char *source;      /* put: absolute path; see ocid_source() */
     const char *dest;        /* get, list: absolute path; pull: a directory */
     const char *compartment; /* mkbucket, buckets; NULL: the tenancy */
@@ -258,6 +266,18 @@ struct ocid_job {
 
     const char *upload_id; /* abort: of struct ocid_row */
     bool in_memory;        /* put, with spool: see ocid_bytes(); in answers: it is kept there */
+
+    /* share, revoke */
+    enum ocid_access access; /* what the link allows */
+    bool prefix;             /* any object whose name begins with `object`; else that one */
+    bool listing;            /* of a prefix that may be read: and its names listed */
+    uint64_t expires_at;     /* when the link ends, milliseconds since 1970 */
+    const char *share_id;    /* revoke: of struct ocid_row */
+
+    /* watch: until the object is there, or as these say; */
+    const char *if_none_match; /* and has another etag than this */
+    bool gone;                 /* is there no more */
+    uint64_t every_ms;         /* longest time between looks; 0: 30 s */
 };
 
 static inline struct ocid_job ocid_job_of(enum ocid_kind kind)
@@ -404,19 +424,25 @@ struct ocid_row {
     const char *prefix; /* instead of name: a common prefix */
     uint64_t size;      /* OCID_UNKNOWN */
     const char *etag, *md5, *time_created, *time_modified, *storage_tier, *archival_state;
-    const char *upload_id; /* uploads; size is that of the parts which have arrived */
-    uint64_t parts;        /* uploads: how many they are; else OCID_UNKNOWN */
-    uint64_t job;          /* uploads: the job whose it is; 0: none of yours */
+    const char *upload_id;  /* uploads; size is that of the parts which have arrived */
+    uint64_t parts;         /* uploads: how many they are; else OCID_UNKNOWN */
+    uint64_t job;           /* uploads, shares: the job whose it is; 0: none of yours */
+    const char *share_id;   /* shares: name or prefix is what the link opens */
+    const char *share_name; /* shares: what it is called at the service */
+    const char *access;     /* shares: "read", "write", "read_write" */
+    const char *time_expires;
+    bool listing; /* shares: names may be listed */
 };
 
 /* Something else than 0 ends the listing. */
 typedef int ocid_row_fn(void *user, const struct ocid_row *row);
 
 /* Lists the objects of a bucket (job->kind OCID_KIND_LIST), the buckets of a compartment
- * (OCID_KIND_BUCKETS) or the unfinished uploads of a bucket (OCID_KIND_UPLOADS); rows are read as
- * they come, a million takes no more memory than one. on_change (may be NULL; must not make calls
- * that wait) hears what the job waits for. 0 when all rows were given; a listing that is cut short
- * is an error. Returns what a callback returned if it was not 0; the job ends then. */
+ * (OCID_KIND_BUCKETS) the unfinished uploads of a bucket (OCID_KIND_UPLOADS) or its
+ * links (OCID_KIND_SHARES); rows are read as they come, a million takes no more memory than one.
+ * on_change (may be NULL; must not make calls that wait) hears what the job waits for. 0 when all
+ * rows were given; a listing that is cut short is an error. Returns what a callback returned if it
+ * was not 0; the job ends then. */
 OCID_API int ocid_list(struct ocid *c, const struct ocid_job *job, int timeout_ms,
                        ocid_row_fn *on_row, ocid_status_fn *on_change, void *user);
 

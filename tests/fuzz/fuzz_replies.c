@@ -51,6 +51,17 @@ static int on_part(void *arg, const struct oci_part *p)
     return 0;
 }
 
+static int on_par(void *arg, const struct oci_par *p)
+{
+    static char link[OCI_LINK_SIZE];
+    (void)arg;
+    n_seen += strlen(p->id) + strlen(p->name) + strlen(p->access);
+    if (p->uri && !oci_par_link(p, "https://h", link, sizeof link))
+        for (const char *c = link; *c; c++)
+            assert(*c > ' ' && *c < 0x7f);
+    return 0;
+}
+
 static int on_bucket(void *arg, const struct oci_bucket *b)
 {
     (void)arg;
@@ -109,12 +120,14 @@ static void small_bodies(const char *body, size_t n)
     oci_parse_upload(body, n, id, NULL);
     oci_parse_user(body, n, &user, NULL);
     oci_parse_bucket(body, n, on_bucket, NULL, NULL);
+    oci_parse_par(body, n, on_par, NULL, NULL);
 }
 
 static void lists(const char *body, size_t n)
 {
     oci_parse_uploads(body, n, on_upload, NULL, NULL);
     oci_parse_parts(body, n, on_part, NULL, NULL);
+    oci_parse_pars(body, n, on_par, NULL, NULL);
     oci_parse_buckets(body, n, on_bucket, NULL, NULL);
 }
 

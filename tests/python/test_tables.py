@@ -20,9 +20,10 @@ def test_every_field_has_its_attribute(message, cls):
 
 def test_options_are_fields_of_a_job():
     ours = set()
-    for options in (_model.PutOptions, _model.BytesOptions, _model.ListOptions):
+    for options in (_model.PutOptions, _model.BytesOptions, _model.ListOptions,
+                    _model.ShareOptions, _model.WatchOptions):
         ours |= set(options.__annotations__)
-    assert ours - {"timeout"} <= {field.name for field in _tables.MESSAGES["job"]}
+    assert ours - {"timeout", "etag", "changed"} <= {field.name for field in _tables.MESSAGES["job"]}
 
 
 @pytest.mark.parametrize("path", FRAMES, ids=lambda path: "/".join(path.split("/")[-2:]))

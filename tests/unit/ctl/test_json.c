@@ -80,6 +80,14 @@ static void test_rows_acks_ids_and_pairs(void **state)
     struct ocid_row row = {.name = "n", .size = 0, .etag = "e"};
     struct ocid_row prefix = {.prefix = "p/", .size = OCID_UNKNOWN};
     struct ocid_row upload = {.name = "n", .size = 5, .upload_id = "u", .parts = 2, .job = 9};
+    struct ocid_row share = {.prefix = "p/",
+                             .size = OCID_UNKNOWN,
+                             .job = 9,
+                             .share_id = "s",
+                             .share_name = "mine",
+                             .access = "read_write",
+                             .time_expires = "t",
+                             .listing = true};
     struct ocid_ack ack = {.id = 3, .state = OCID_STATE_PAUSED};
     struct ocid_ack refused = {.id = 4, .state = -1, .error = OCID_E_NOT_FOUND, .text = "no"};
     struct ocid_pair pairs[] = {{"a", "1"}, {"b\"", ""}};
@@ -89,6 +97,7 @@ static void test_rows_acks_ids_and_pairs(void **state)
     json_row(&row);
     json_row(&prefix);
     json_row(&upload);
+    json_row(&share);
     json_ack(&ack);
     json_ack(&refused);
     json_id(9, OCID_UNKNOWN);
@@ -99,6 +108,8 @@ static void test_rows_acks_ids_and_pairs(void **state)
             "{\"name\":\"n\",\"size\":0,\"etag\":\"e\"}\n"
             "{\"prefix\":\"p/\"}\n"
             "{\"name\":\"n\",\"size\":5,\"upload_id\":\"u\",\"parts\":2,\"job\":9}\n"
+            "{\"prefix\":\"p/\",\"job\":9,\"share_id\":\"s\",\"share_name\":\"mine\","
+            "\"access\":\"read_write\",\"listing\":true,\"time_expires\":\"t\"}\n"
             "{\"id\":3,\"state\":\"paused\"}\n"
             "{\"id\":4,\"error\":{\"code\":\"not_found\",\"text\":\"no\"}}\n"
             "{\"id\":9}\n"

@@ -27,6 +27,10 @@ static struct ocp_job job_of(int kind, unsigned with)
         OCP_SET(&j, job, spool, true);
     if (kind == OCP_ENUM_kind_abort)
         OCP_SET(&j, job, upload_id, ocp_str("id"));
+    if (kind == OCP_ENUM_kind_share)
+        OCP_SET(&j, job, expires_at, 4000000000000);
+    if (kind == OCP_ENUM_kind_revoke)
+        OCP_SET(&j, job, share_id, ocp_str("id"));
     return j;
 }
 
@@ -48,6 +52,10 @@ static const struct {
     {OCP_ENUM_kind_pull, {B | D, B | O | D}, 3},
     {OCP_ENUM_kind_uploads, {B | F}, 0},
     {OCP_ENUM_kind_abort, {B | O}, 1},
+    {OCP_ENUM_kind_share, {B | O}, 1},
+    {OCP_ENUM_kind_shares, {B | F, B | O | F}, 0},
+    {OCP_ENUM_kind_revoke, {B}, 1},
+    {OCP_ENUM_kind_watch, {B | O}, 1},
 };
 
 static int is_good(unsigned row, unsigned with)
@@ -165,6 +173,56 @@ static void test_an_upload_is_named_by_an_abort_only(void **state)
     assert_int_equal(spec_check(&head, 0, &err), OCID_E_INVALID);
 }
 
+static void test_shares_say_what_they_open(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned with;
+        int access, prefix, listing, expires, ok;
+    } rows[] = {
+        {"an object", B | O, OCP_ENUM_access_read_write, 0, 0, 1, 1},
+        {"a prefix", B | O, OCP_ENUM_access_write, 1, 0, 1, 1},
+        {"a bucket", B, OCP_ENUM_access_read, 1, 1, 1, 1},
+        {"without an end", B | O, OCP_ENUM_access_read, 0, 0, 0, 0},
+        {"without an object", B, OCP_ENUM_access_read, 0, 0, 1, 0},
+        {"names of an object", B | O, OCP_ENUM_access_read, 0, 1, 1, 0},
+        {"names of what is written", B | O, OCP_ENUM_access_write, 1, 1, 1, 0},
+    };
+    (void)state;
+    for (unsigned i = 0; i < N_ROWS(rows); i++) {
+        struct ocp_job j = job_of(OCP_ENUM_kind_share, rows[i].with);
+        struct oc_err err = {0};
+        OCP_SET(&j, job, access, rows[i].access);
+        j.prefix = rows[i].prefix;
+        j.listing = rows[i].listing;
+        j.expires_at = rows[i].expires ? j.expires_at : 0;
+        if ((spec_check(&j, 0, &err) == 0) != rows[i].ok)
+            fail_msg("%s: %s", rows[i].name, err.text);
+    }
+    struct ocp_job head = job_of(OCP_ENUM_kind_head, B | O);
+    struct oc_err err;
+    head.prefix = true;
+    assert_int_equal(spec_check(&head, 0, &err), OCID_E_INVALID);
+    struct ocp_job revoke = job_of(OCP_ENUM_kind_revoke, B);
+    revoke.share_id = (struct ocp_str){0};
+    assert_int_equal(spec_check(&revoke, 0, &err), OCID_E_INVALID);
+}
+
+static void test_a_watch_waits_for_one_thing(void **state)
+{
+    struct ocp_job watch = job_of(OCP_ENUM_kind_watch, B | O);
+    struct ocp_job head = job_of(OCP_ENUM_kind_head, B | O);
+    struct oc_err err;
+    (void)state;
+    watch.if_none_match = ocp_str("etag");
+    watch.every_ms = 1;
+    assert_int_equal(spec_check(&watch, 0, &err), 0);
+    watch.gone = true;
+    assert_int_equal(spec_check(&watch, 0, &err), OCID_E_INVALID);
+    head.gone = true;
+    assert_int_equal(spec_check(&head, 0, &err), OCID_E_INVALID);
+}
+
 static void test_size(void **state)
 {
     struct oc_err err;
@@ -181,6 +239,8 @@ int main(void)
         cmocka_unit_test(test_names_paths_and_options),
         cmocka_unit_test(test_a_nul_in_a_path),
         cmocka_unit_test(test_an_upload_is_named_by_an_abort_only),
+        cmocka_unit_test(test_shares_say_what_they_open),
+        cmocka_unit_test(test_a_watch_waits_for_one_thing),
         cmocka_unit_test(test_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -252,13 +252,18 @@ static void test_every_field_of_a_job_travels(void **state)
         &j.label,
         &j.key,
         &j.upload_id,
+        &j.share_id,
+        &j.if_none_match,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         *strings[i] = "/";
     j.fd = 0;
     j.spool = j.in_memory = j.identified = j.if_absent = j.overwrite = true;
     j.part_bytes = j.limit = j.set = j.timeout_ms = j.below = 7;
-    j.offset = j.length = 7;
+    j.offset = j.length = j.expires_at = 7;
+    j.access = OCID_ACCESS_WRITE;
+    j.prefix = j.listing = j.gone = true;
+    j.every_ms = 7;
     j.priority = 0;
     j.metadata = &pair;
     j.after = &after;

@@ -297,7 +297,15 @@ static int on_bucket(void *arg, const struct oci_bucket *b)
     return 0;
 }
 
-enum list { UPLOADS, PARTS, BUCKETS, BUCKET };
+static int on_par(void *arg, const struct oci_par *p)
+{
+    note(arg, p->id);
+    note(arg, p->object ? p->object : "-");
+    note(arg, p->listing ? "listing" : "-");
+    return 0;
+}
+
+enum list { UPLOADS, PARTS, BUCKETS, BUCKET, PARS, PAR };
 
 static int parse(enum list list, const char *body, struct seen *seen, struct oc_err *err)
 {
@@ -307,6 +315,10 @@ static int parse(enum list list, const char *body, struct seen *seen, struct oc_
         return oci_parse_uploads(body, n, on_upload, seen, err);
     case PARTS:
         return oci_parse_parts(body, n, on_part, seen, err);
+    case PARS:
+        return oci_parse_pars(body, n, on_par, seen, err);
+    case PAR:
+        return oci_parse_par(body, n, on_par, seen, err);
     case BUCKETS:
         return oci_parse_buckets(body, n, on_bucket, seen, err);
     default:
@@ -343,6 +355,19 @@ static void test_other_lists(void **state)
          "b;Archive;"},
         {BUCKET, "[]", OCID_E_SERVER, ""},
         {BUCKET, "5", OCID_E_SERVER, ""},
+        {PARS,
+         "[{\"id\":\"i\",\"name\":\"n\",\"accessType\":\"AnyObjectRead\",\"objectName\":null,"
+         "\"bucketListingAction\":\"ListObjects\"}]",
+         0, "i;-;listing;"},
+        {PARS, "[{\"id\":\"\",\"name\":\"n\",\"accessType\":\"ObjectRead\"}]", OCID_E_SERVER, ""},
+        {PARS, "[{\"id\":\"i\",\"name\":\"n\"}]", OCID_E_SERVER, ""},
+        {PAR,
+         "{\"id\":\"i\",\"name\":\"n\",\"accessType\":\"ObjectRead\",\"objectName\":\"o\","
+         "\"accessUri\":\"/p/T/n/n/b/b/o/o\",\"bucketListingAction\":\"Deny\"}",
+         0, "i;o;-;"},
+        {PAR, "{\"id\":\"i\",\"name\":\"n\",\"accessType\":\"ObjectRead\"}", OCID_E_SERVER, ""},
+        {PAR, "{\"id\":\"i\",\"name\":\"n\",\"accessType\":\"x\",\"accessUri\":\"http://evil/\"}",
+         OCID_E_SERVER, ""},
     };
     (void)state;
     for (size_t i = 0; i < N_ROWS(rows); i++) {
@@ -352,6 +377,29 @@ static void test_other_lists(void **state)
         row_check(rows[i].body, !strcmp(seen.text, rows[i].seen));
         row_check(rows[i].body, !rows[i].code == !err.text[0]);
     }
+}
+
+static void test_links_are_urls(void **state)
+{
+    static const struct {
+        const char *uri, *full, *link;
+    } rows[] = {
+        {"/p/T/n/n/b/b/o/o", "https://n.host/p/T/n/n/b/b/o/o", "https://n.host/p/T/n/n/b/b/o/o"},
+        {"/p/T/o/o", NULL, "https://base/p/T/o/o"},
+        {"/p/T/o/o", "https://n.host/something/else", "https://base/p/T/o/o"},
+        {"/p/T/o/o", "javascript:/p/T/o/o", "https://base/p/T/o/o"},
+        {"/p/T/o/a%20b%2Fc", NULL, "https://base/p/T/o/a%20b%2Fc"},
+        {"/p/T/o/a b\033;'$?#\xc3\xa9", NULL, "https://base/p/T/o/a%20b%1B%3B%27%24%3F%23%C3%A9"},
+    };
+    char link[64];
+    (void)state;
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        struct oci_par p = {.uri = rows[i].uri, .full = rows[i].full};
+        assert_int_equal(oci_par_link(&p, "https://base", link, sizeof link), 0);
+        assert_string_equal(link, rows[i].link);
+    }
+    struct oci_par p = {.uri = "/p/T/o/o"};
+    assert_int_equal(oci_par_link(&p, "https://base", link, 20), OCID_E_TOO_LARGE);
 }
 
 static void test_users(void **state)
@@ -441,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_brackets_in_names_do_not_count),
         cmocka_unit_test(test_the_largest_page_fits),
         cmocka_unit_test(test_other_lists),
+        cmocka_unit_test(test_links_are_urls),
         cmocka_unit_test(test_users),
         cmocka_unit_test(test_error_bodies),
         cmocka_unit_test(test_error_bodies_are_cut),

@@ -405,6 +405,56 @@ static void test_pages(void **state)
     oci_request_fini(&r);
 }
 
+static void test_links(void **state)
+{
+    static const struct {
+        const char *object;
+        enum oci_access access;
+        int prefix, listing;
+        const char *body; /* NULL: refused */
+    } rows[] = {
+        {"a b", OCI_ACCESS_READ, 0, 0,
+         "{\"name\":\"mine\",\"accessType\":\"ObjectRead\",\"timeExpires\":"
+         "\"2033-05-18T03:33:20Z\",\"objectName\":\"a b\"}"},
+        {"run/", OCI_ACCESS_READ_WRITE, 1, 1,
+         "{\"name\":\"mine\",\"accessType\":\"AnyObjectReadWrite\",\"timeExpires\":"
+         "\"2033-05-18T03:33:20Z\",\"objectName\":\"run/\",\"bucketListingAction\":"
+         "\"ListObjects\"}"},
+        {"", OCI_ACCESS_WRITE, 1, 0,
+         "{\"name\":\"mine\",\"accessType\":\"AnyObjectWrite\",\"timeExpires\":"
+         "\"2033-05-18T03:33:20Z\"}"},
+        {"", OCI_ACCESS_READ, 0, 0, NULL},
+        {"o", OCI_ACCESS_READ, 0, 1, NULL},
+        {"o", OCI_ACCESS_WRITE, 1, 1, NULL},
+    };
+    struct oci_request r;
+    (void)state;
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        struct oci_where w = at(rows[i].object);
+        struct oci_par_options o = {"mine", rows[i].access, rows[i].prefix, rows[i].listing,
+                                    2000000000000};
+        row_check(rows[i].object,
+                  (oci_call_par_create(&w, &o, &r, NULL) == 0) == (rows[i].body != NULL));
+        if (!rows[i].body)
+            continue;
+        check_signed_body(&r);
+        assert_string_equal(r.method, "POST");
+        assert_string_equal(r.target, "/n/axexample/b/my-bucket/p");
+        assert_string_equal(r.body, rows[i].body);
+        oci_request_fini(&r);
+    }
+    struct oci_where w = at("run 7/");
+    assert_int_equal(oci_call_pars(&w, 10, "p+", &r, NULL), 0);
+    assert_string_equal(r.target, "/n/axexample/b/my-bucket/p?objectNamePrefix=run%207%2F"
+                                  "&limit=10&page=p%2B");
+    oci_request_fini(&r);
+    assert_int_equal(oci_call_par_delete(&w, "a/b+c=:o", &r, NULL), 0);
+    assert_string_equal(r.method, "DELETE");
+    assert_string_equal(r.target, "/n/axexample/b/my-bucket/p/a%2Fb%2Bc%3D%3Ao");
+    oci_request_fini(&r);
+    assert_int_equal(oci_call_par_delete(&w, "", &r, NULL), OCID_E_INVALID);
+}
+
 static void test_options_that_are_refused(void **state)
 {
     static const struct oci_pair bad_name[] = {{"a b", "v"}}, empty_name[] = {{"opc-meta-", "v"}},
@@ -552,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_ranges_and_conditions),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_links),
         cmocka_unit_test(test_options_that_are_refused),
         cmocka_unit_test(test_names_that_are_refused),
         cmocka_unit_test(test_uploads_that_are_refused),

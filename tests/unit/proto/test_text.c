@@ -146,13 +146,21 @@ static void test_join(void **state)
     assert_string_equal(out, "");
 }
 
+static void test_time(void **state)
+{
+    (void)state;
+    char out[OC_TIME_SIZE];
+    assert_string_equal(oc_text_time(0, out), "1970-01-01T00:00:00.000Z");
+    assert_string_equal(oc_text_time(1714564800123, out), "2024-05-01T12:00:00.123Z");
+    assert_string_equal(oc_text_time(4102444800000, out), "2100-01-01T00:00:00.000Z");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_utf8_by_definition),
-        cmocka_unit_test(test_escape),
-        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_utf8),   cmocka_unit_test(test_utf8_by_definition),
+        cmocka_unit_test(test_escape), cmocka_unit_test(test_join),
+        cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,17 @@ from contextlib import ExitStack, suppress
 from typing import Any, Callable, List, Protocol, SupportsInt, TypeVar
 
 from . import _tables, errors
-from ._jobs import Buffer, JobLike, ids_of, job_options, messages, place, put_buffers_jobs, put_many_jobs
+from ._jobs import (
+    Buffer,
+    JobLike,
+    ids_of,
+    job_options,
+    messages,
+    place,
+    put_buffers_jobs,
+    put_many_jobs,
+    watch_job,
+)
 from ._model import Ack, Limit, Row, Status, ack_from, limit_from, row_from, status_from
 from ._wire import unpack
 
@@ -278,6 +288,22 @@ class Core:
                 yield status
             if waiting and left is not None and left <= 0:
                 raise errors.TimedOut(f"job {min(waiting)} has not ended; it goes on")
+
+    async def share(self, job: Mapping[str, Any]) -> str:
+        ident = await self.one(job)
+        status = (await self.wait(ident, None, True))[0]
+        return status.outcome.result["url"]
+
+    async def watch(self, where: str, every: float | None, options: Mapping[str, Any]) -> int:
+        job, changed = watch_job(where, every, options)
+        if changed:
+            with suppress(errors.NotFound):  # then it changes when it appears
+                head: dict[str, Any] = {"kind": "head"}
+                for name in ("bucket", "namespace", "object", "profile"):
+                    if name in job:
+                        head[name] = job[name]
+                job["if_none_match"] = (await self.answer(head))["etag"]
+        return await self.one(job)
 
     # Questions: jobs that die with their daemon. They are put again to the next one.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, SupportsInt, Union
 
@@ -95,6 +96,31 @@ def place(uri: str, *, prefix: bool = False) -> dict[str, str]:
     if name:
         found["object"] = name
     return found
+
+
+def share_job(uri: str, hours: float, options: Mapping[str, Any]) -> dict[str, Any]:
+    if hours <= 0:
+        raise errors.Invalid(f"a link for {hours} hours is none: give hours= of more than 0")
+    prefix = bool(options.get("prefix"))
+    return {"kind": "share", **place(uri, prefix=prefix), **job_options(options),
+            "expires_at": int((time.time() + hours * 3600) * 1000)}
+
+
+def watch_job(uri: str, every: float | None,
+              options: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The job, and whether its etag has to be asked for."""
+    asked = dict(options)
+    changed, gone, etag = (asked.pop(name, None) for name in ("changed", "gone", "etag"))
+    if bool(changed) + bool(gone) + bool(etag) > 1:
+        raise errors.Invalid("changed=, gone= and etag= exclude each other")
+    job = {"kind": "watch", **place(uri), **job_options(asked)}
+    if gone:
+        job["gone"] = True
+    if etag:
+        job["if_none_match"] = etag
+    if every is not None:
+        job["every_ms"] = max(1, int(every * 1000))
+    return job, bool(changed)
 
 
 def job_options(options: Mapping[str, Any]) -> dict[str, Any]:

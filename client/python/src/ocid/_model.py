@@ -58,6 +58,18 @@ class ListOptions(JobOptions, total=False):
     limit: int
 
 
+class ShareOptions(JobOptions, total=False):
+    access: str  # "read" (else), "write" or "read_write"
+    prefix: bool  # all names that begin like this; else one object
+    listing: bool  # with prefix, for reading: names may be listed, too
+
+
+class WatchOptions(JobOptions, total=False):
+    etag: str  # until it has another than this
+    changed: bool  # until it is another than it is now
+    gone: bool  # until there is none
+
+
 class Outcome(NamedTuple):
     """How a job ended, or what it has learnt so far."""
 
@@ -117,8 +129,8 @@ class Status(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of a listing: an object, a bucket, an upload, or (`prefix`) what many names have in
-    common."""
+    """One line of a listing: an object, a bucket, an upload, a link, or (`prefix`) what many names
+    have in common."""
 
     name: str = ""
     prefix: str = ""
@@ -131,7 +143,12 @@ class Row(NamedTuple):
     archival_state: str = ""
     upload_id: str = ""
     parts: int | None = None  # of an upload; size is their sum
-    job: int = 0  # whose upload it is
+    job: int = 0  # whose upload or link it is
+    share_id: str = ""  # of a link; name or prefix is what it opens
+    share_name: str = ""
+    access: str = ""  # read, write or read_write
+    listing: bool = False
+    time_expires: str = ""
 
 
 class Limit(NamedTuple):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, SupportsInt, Tuple
 
 from . import _paths, _tables, errors
 from ._core import Core, left_of, pages, start_daemon
-from ._jobs import JobLike, Path, job_options, place, put_job
+from ._jobs import JobLike, Path, job_options, place, put_job, share_job
 from ._model import (
     Ack,
     BytesOptions,
@@ -32,7 +32,9 @@ from ._model import (
     ListOptions,
     PutOptions,
     Row,
+    ShareOptions,
     Status,
+    WatchOptions,
 )
 from ._wire import frame, hello, pack, reply_of, unpack
 from .client import MAX_BUFFER, VERSION, bytes_job, get_job, given, list_job, table_ask
@@ -203,6 +205,10 @@ class Client:
         return self._core.rows({"kind": "uploads", **place(bucket, prefix=True),
                                 **job_options(options)})
 
+    def shares(self, where: str, **options: Unpack[JobOptions]) -> AsyncIterator[Row]:
+        return self._core.rows({"kind": "shares", **place(where, prefix=True),
+                                **job_options(options)})
+
     async def head(self, name: str, **options: Unpack[GetOptions]) -> Mapping[str, str]:
         return await self._core.answer({"kind": "head", **place(name), **job_options(options)})
 
@@ -221,6 +227,17 @@ class Client:
     async def abort(self, name: str, upload_id: str, **options: Unpack[JobOptions]) -> Job:
         return Job(self, await self._core.one({"kind": "abort", **place(name),
                                                "upload_id": upload_id, **job_options(options)}))
+
+    async def share(self, uri: str, hours: float = 1, **options: Unpack[ShareOptions]) -> str:
+        return await self._core.share(share_job(uri, hours, options))
+
+    async def revoke(self, bucket: str, share_id: str, **options: Unpack[JobOptions]) -> Job:
+        return Job(self, await self._core.one({"kind": "revoke", **place(bucket, prefix=True),
+                                               "share_id": share_id, **job_options(options)}))
+
+    async def watch(self, name: str, *, every: float | None = None,
+                    **options: Unpack[WatchOptions]) -> Job:
+        return Job(self, await self._core.watch(name, every, options))
 
     async def mkbucket(self, name: str, *, compartment: str = "", storage_tier: str = "",
                        **options: Unpack[JobOptions]) -> Job:

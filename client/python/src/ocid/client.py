@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, List, SupportsInt
 
 from . import _paths, errors
 from ._core import Core, each, left_of, pages, run, start_daemon
-from ._jobs import JobLike, Path, job_options, place, put_job
+from ._jobs import JobLike, Path, job_options, place, put_job, share_job
 from ._model import (
     Ack,
     BytesOptions,
@@ -30,7 +30,9 @@ from ._model import (
     ListOptions,
     PutOptions,
     Row,
+    ShareOptions,
     Status,
+    WatchOptions,
 )
 from ._wire import Connection
 
@@ -274,6 +276,11 @@ class Client:
         return each(self._core.rows({"kind": "uploads", **place(bucket, prefix=True),
                                      **job_options(options)}))
 
+    def shares(self, where: str, **options: Unpack[JobOptions]) -> Iterator[Row]:
+        """The links of a bucket, or to what is below a prefix. Their URLs are not told again."""
+        return each(self._core.rows({"kind": "shares", **place(where, prefix=True),
+                                     **job_options(options)}))
+
     def head(self, name: str, **options: Unpack[GetOptions]) -> Mapping[str, str]:
         """The headers of an object; NotFound if there is none."""
         return run(self._core.answer({"kind": "head", **place(name), **job_options(options)}))
@@ -294,6 +301,24 @@ class Client:
         """Aborts an unfinished upload; the job fails as `state` while another owns it."""
         return Job(self, run(self._core.one({"kind": "abort", **place(name),
                                              "upload_id": upload_id, **job_options(options)})))
+
+    def share(self, uri: str, hours: float = 1, **options: Unpack[ShareOptions]) -> str:
+        """A link to an object (or a prefix) for those who have no credentials: whoever has it has
+        what it allows, for so many hours. Returns when there is one. An interrupt
+        meanwhile leaves a job behind that has the link in its outcome."""
+        return run(self._core.share(share_job(uri, hours, options)))
+
+    def revoke(self, bucket: str, share_id: str, **options: Unpack[JobOptions]) -> Job:
+        """Ends a link before its time; share_id is that of shares()."""
+        return Job(self, run(self._core.one({"kind": "revoke", **place(bucket, prefix=True),
+                                             "share_id": share_id, **job_options(options)})))
+
+    def watch(self, name: str, *, every: float | None = None,
+              **options: Unpack[WatchOptions]) -> Job:
+        """A job that is done when there is such an object (or it changes, or is gone: see the
+        options); its outcome has the etag. It is looked for more often at first, then at least
+        every so many seconds (30); `timeout` ends that."""
+        return Job(self, run(self._core.watch(name, every, options)))
 
     def mkbucket(self, name: str, *, compartment: str = "", storage_tier: str = "",
                  **options: Unpack[JobOptions]) -> Job:
