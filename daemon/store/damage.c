@@ -63,6 +63,45 @@ static uint32_t u32(const unsigned char *at, int big)
                : (uint32_t)at[3] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[1] << 8 | at[0];
 }
 
+/* Whether each byte of a file can be had; one that is not there can. 0 or errno. */
+static int read_through(const char *path, const char *end)
+{
+    char file[PATH_MAX], buf[64 << 10];
+    off_t at = 0;
+    ssize_t n = 0;
+    oc_text_join(file, sizeof file, path, end, "");
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : errno;
+    while ((n = pread(fd, buf, sizeof buf, at)) > 0)
+        at += n;
+    int sys = n < 0 ? errno : 0;
+    close(fd);
+    return sys;
+}
+
+/* SQLite calls a page damaged that the disk does not give, too. */
+int damage_sure(sqlite3 *db, const char *dir, struct oc_err *err)
+{
+    char path[PATH_MAX];
+    struct oc_err first = *err;
+    int damaged = 0;
+    oc_text_join(path, sizeof path, dir, "/", DAMAGE_QUEUE);
+    sqlite3_db_release_memory(db); /* or it sees again what it has read */
+    if (!damage_look(db, path, &damaged, err)) {
+        oc_fail(err, OCID_E_IO, 0, "%.300s; looked at again it is whole: start ocid again",
+                first.text);
+        return 0;
+    }
+    int sys = damaged ? read_through(path, "") : 0;
+    sys = damaged && !sys ? read_through(path, "-wal") : sys;
+    if (sys)
+        oc_fail(err, OCID_E_IO, sys, "the disk does not give all of '%s'", path);
+    else if (damaged)
+        *err = first;
+    return damaged && !sys;
+}
+
 /* Source: the format of SQLite's write-ahead log. Its last bit of the magic is the order of bytes
  * in sums; all else is big-endian. One that was made ahead begins with zeros. */
 int damage_log_lost(const char *path)

@@ -32,6 +32,10 @@ int damage_lost(const char *path, struct oc_err *err);
 /* Whether the last call on db met a damaged database; db may be NULL. */
 int damage_met(sqlite3 *db);
 
+/* A call on db has failed because of damage, says err: 1 if a second look finds it, too. Else 0 and
+ * *err says so: a disk that gives something else the second time is no reason to give a queue up. */
+int damage_sure(sqlite3 *db, const char *dir, struct oc_err *err);
+
 /* Moves the queue and its log aside, under a name with the time, whether they are open or not. err
  * says why, and is made to say where it is and what to do. Returns err->code. */
 int damage_aside(const char *dir, struct oc_err *err);

@@ -91,8 +91,10 @@ static void see_damage(struct store *s, const struct oc_err *err)
 {
     if (s->damaged || !damage_met(s->db))
         return;
-    s->damaged = 1;
     s->damage = *err;
+    if (!damage_sure(s->db, s->dir, &s->damage))
+        return;
+    s->damaged = 1;
     damage_aside(s->dir, &s->damage);
     s->tell_damage.done = tell_damage;
     mailbox_post(&s->answers, &s->tell_damage.mail);
@@ -334,8 +336,8 @@ int store_load(struct store *s, const struct store_loader *to, struct oc_err *er
 {
     int rc = rows_load(s->db, to, err);
     if (rc < 0 && damage_met(s->db)) {
-        s->damaged = 1;
-        return damage_aside(s->dir, err);
+        s->damaged = damage_sure(s->db, s->dir, err);
+        return s->damaged ? damage_aside(s->dir, err) : rc;
     }
     return rc;
 }
@@ -453,7 +455,8 @@ static int open_database(struct store *s, const char *dir, int used, int unclean
     int rc = make_file(dir, path, used, err);
     if (rc < 0 || (rc = open_file(s, path, unclean, err)) == 0)
         return rc;
-    s->damaged |= damage_met(s->db);
+    if (s->db && (s->damaged || damage_met(s->db)))
+        s->damaged = damage_sure(s->db, dir, err);
     return s->damaged ? damage_aside(dir, err) : rc;
 }
 
