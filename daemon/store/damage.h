@@ -33,7 +33,8 @@ int damage_lost(const char *path, struct oc_err *err);
 int damage_met(sqlite3 *db);
 
 /* A call on db has failed because of damage, says err: 1 if a second look finds it, too. Else 0 and
- * *err says so: a disk that gives something else the second time is no reason to give a queue up. */
+ * *err says so: a disk that gives something else the second time is no reason to give a queue up.
+ */
 int damage_sure(sqlite3 *db, const char *dir, struct oc_err *err);
 
 /* Moves the queue and its log aside, under a name with the time, whether they are open or not. err

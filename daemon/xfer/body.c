@@ -258,13 +258,18 @@ static int must_look(struct xfer_job *j)
     return 1;
 }
 
-/* With the last bytes in hand, and before they are sent. */
+/* With the last bytes in hand, and before they are sent: 1 if they must not be. */
 static int is_another(struct xfer_job *j, uint64_t at)
 {
     const struct xfer_request *r = j->r;
+    int sys = 0;
     if (r->source.known && !j->looked && at == r->length)
-        j->differs = file_differs(r->file->fd, &r->source);
-    return j->differs != NULL;
+        sys = file_look(r->file->fd, &r->source, &j->differs);
+    if (sys)
+        unreadable(j, sys);
+    else if (j->differs)
+        another(j);
+    return sys || j->differs;
 }
 
 static ssize_t next_bytes(struct xfer_job *j, char *to, size_t room)
@@ -312,10 +317,8 @@ size_t on_read_cb(char *to, size_t size, size_t n, void *arg)
             changed(j);
         return CURL_READFUNC_ABORT;
     }
-    if (is_another(j, j->at + (uint64_t)got)) {
-        another(j);
+    if (is_another(j, j->at + (uint64_t)got))
         return CURL_READFUNC_ABORT;
-    }
     body_sum(j, to, (size_t)got);
     pace_moved(j, (size_t)got);
     j->at += (uint64_t)got;

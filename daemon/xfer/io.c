@@ -198,18 +198,19 @@ static int sum_full(struct body_io *io)
     return 0;
 }
 
-const char *file_differs(int fd, const struct xfer_source *was)
+int file_look(int fd, const struct xfer_source *was, const char **ret_differs)
 {
     struct stat st;
+    *ret_differs = NULL;
     if (fstat(fd, &st))
-        return "what can be seen of it";
+        return errno;
     if ((uint64_t)st.st_size != was->size)
-        return "its size";
-    if ((uint64_t)st.st_ino != was->inode)
-        return "the file itself";
-    if ((int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != was->mtime_ns)
-        return "its time of modification";
-    return NULL;
+        *ret_differs = "its size";
+    else if ((uint64_t)st.st_ino != was->inode)
+        *ret_differs = "the file itself";
+    else if ((int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != was->mtime_ns)
+        *ret_differs = "its time of modification";
+    return 0;
 }
 
 /* In the pool. */
@@ -233,7 +234,7 @@ static void io_run(struct work *w)
         io->sys = sum_full(io);
         break;
     case IO_LOOK:
-        io->differs = file_differs(io->file->fd, &io->source);
+        io->sys = file_look(io->file->fd, &io->source, &io->differs);
         break;
     }
 }

@@ -389,8 +389,8 @@ void io_put(struct body_io *io);
 /* Hands io to the pool: job->busy until its end. */
 void io_submit(struct xfer_job *j, struct body_io *io);
 
-/* What of a source is another than it was, NULL: nothing. */
-const char *file_differs(int fd, const struct xfer_source *was);
+/* What of a source is another than it was, NULL: nothing. 0, or errno of a look that failed. */
+int file_look(int fd, const struct xfer_source *was, const char **ret_differs);
 void io_spare_free(struct engine *e);
 
 /* Where the last references of slow files go to be closed; NULL: nowhere. Any thread. */
