@@ -101,6 +101,8 @@ const struct flag ctl_flags[] = {
      "Standard, InfrequentAccess or Archive"},
     {"part-size", 0, TAKE_SIZE, AT(part_bytes), B(push), "SIZE",
      "size of a part, as 64MiB (the daemon chooses)"},
+    {"size", 0, TAKE_SIZE, AT(size), B(push), "SIZE",
+     "standard input: fail if another number of bytes comes"},
 
     /* on condition */
     {"if-absent", 0, TAKE_YES, AT(if_absent), B(push), NULL, "only if there is no such object"},

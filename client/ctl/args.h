@@ -132,7 +132,7 @@ struct args {
     struct ocid_pair pairs[ARGS_PAIRS_MAX];
     size_t n_pairs;
     int if_absent;
-    uint64_t part_bytes;
+    uint64_t part_bytes, size;
     int links; /* enum links */
 
     /* ls, buckets, mkbucket */

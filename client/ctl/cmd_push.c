@@ -16,7 +16,7 @@
 #include "ctl/follow.h"
 #include "ctl/json.h"
 #include "ctl/mime.h"
-#include "ctl/spool.h"
+#include "ctl/pump.h"
 #include "ctl/walk.h"
 #include "proto/text.h"
 
@@ -113,23 +113,38 @@ static int push_file(struct ctl *ctl, const struct uri *uri, const char *source)
 
 static int push_stdin(struct ctl *ctl, const struct uri *uri)
 {
-    char why[256];
+    char what[OBJECT_BYTES + 16];
     struct ocid_pair pairs[ARGS_PAIRS_MAX + 1];
     struct ocid_job job = ctl_job(ctl, OCID_KIND_PUT, uri);
-    uint64_t bytes;
-    signal(SIGINT, SIG_DFL); /* nothing is queued yet */
-    if (spool_read(STDIN_FILENO, SPOOL_MEMORY, &job.fd, &bytes, why, sizeof why)) {
-        ctl_say("push: %s", why);
+    static struct pump pump; /* its thread may outlive the call */
+    sigset_t interrupt;
+    uint64_t id;
+    int rc = pump_begin(&pump, STDIN_FILENO);
+    if (rc) {
+        ctl_say("push: cannot read standard input: %s", strerror(rc));
         return EXIT_FAILED;
     }
-    ctl_catch(ctl);
+    job.fd = pump.fd;
+    job.size = ctl->args->size;
     dress(ctl->args, &job, uri->object);
     job.spool = true;
     job.n_metadata = add_pairs(ctl->args, pairs, NULL);
     job.metadata = pairs;
-    int status = submit_one(ctl, &job, ctl_watched(ctl));
-    close(job.fd);
-    return status;
+    snprintf(what, sizeof what, "put '%s'", job.object);
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, NULL); /* without its id nobody could cancel it */
+    int status = ctl_submit(ctl, &job, what, &id);
+    sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
+    close(pump.fd);
+    close(STDIN_FILENO); /* or else whoever writes would not see the daemon close the pipe */
+    if (!status)
+        status = follow_read(ctl, id);
+    if (pump.error) {
+        ctl_say("push: cannot read standard input: %s", strerror(pump.error));
+        return EXIT_FAILED;
+    }
+    return status ? status : ctl_finish(ctl, &id, 1, ctl_watched(ctl));
 }
 
 /* ---- A set */
@@ -340,6 +355,8 @@ static int check(const struct ctl *ctl, const struct uri *uri, char **sources, i
         return ctl_usage(ctl, "push: standard input has no name: end the URI with the object's");
     if (n > 1 && !uri_is_below(uri))
         return ctl_usage(ctl, "push: several sources go below a prefix: end the URI with '/'");
+    if (a->size && strcmp(sources[0], "-") != 0)
+        return ctl_usage(ctl, "push: --size is for standard input ('-'): files have theirs");
     if ((n > 1 || dir) && a->if_match)
         return ctl_usage(ctl, "push: --if-match is for one object");
     if ((n > 1 || dir) && a->key && strlen(a->key) > 90)

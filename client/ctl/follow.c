@@ -42,9 +42,10 @@ struct follow {
     size_t n, n_left, n_failed;
     size_t first, end; /* the window that is asked for */
     uint64_t epoch, since, deadline;
-    bool fresh; /* nothing of the window was heard yet */
-    int set;    /* 1: ids[0] is a set, and alone; -1: not known yet */
-    int said;   /* why of the last words about waiting */
+    bool fresh;   /* nothing of the window was heard yet */
+    int set;      /* 1: ids[0] is a set, and alone; -1: not known yet */
+    int said;     /* why of the last words about waiting */
+    bool reading; /* only until the end of its pipe has been read */
     char uuid[65];
 };
 
@@ -178,6 +179,9 @@ static void heard(struct follow *f, const struct ocid_status *s)
             f->m[i].done = f->m[i].total =
                 s->outcome && s->outcome->bytes != OCID_UNKNOWN ? s->outcome->bytes : s->bytes_done;
             ended(f, i, s);
+        } else if (f->reading && !s->reading) {
+            f->m[i].ended = true;
+            f->n_left--;
         } else if (f->n == 1 && f->p.terminal) {
             char text[sizeof f->p.waits];
             const char *why = render_why(s, follow_now(), text, sizeof text);
@@ -269,7 +273,7 @@ static int ask(struct follow *f, bool fresh, uint64_t wait_ms)
     bool more = true;
     q.ids = ids;
     q.wait_ms = wait_ms;
-    q.calm_ms = CALM_MS;
+    q.calm_ms = f->reading ? 0 : CALM_MS;
     if (fresh) {
         progress_begin(&f->p);
         f->since = 0;
@@ -413,7 +417,20 @@ static int left(const struct follow *f)
     return ctl_detached(ids, n);
 }
 
-int follow_wait(struct ctl *ctl, const uint64_t *ids, size_t n, uint64_t timeout_ms)
+/* What is read of it would be half of something. */
+static int drop(const struct follow *f)
+{
+    int rc = ocid_act(f->ctl->c, OCID_ACT_CANCEL, f->ids, 1, CTL_REPLY_MS, NULL);
+    if (rc == OCID_E_DETACHED) /* Ctrl-C came between two calls, and this one was told */
+        rc = ocid_act(f->ctl->c, OCID_ACT_CANCEL, f->ids, 1, CTL_REPLY_MS, NULL);
+    if (rc)
+        ctl_fail(f->ctl, "cancel the job");
+    else
+        ctl_say("interrupted: the end of standard input was not read, and nothing is uploaded");
+    return EXIT_DETACHED;
+}
+
+static int follow(struct ctl *ctl, const uint64_t *ids, size_t n, uint64_t timeout_ms, bool reading)
 {
     uint64_t now = follow_clock();
     struct follow f = {
@@ -423,6 +440,7 @@ int follow_wait(struct ctl *ctl, const uint64_t *ids, size_t n, uint64_t timeout
         .n_left = n,
         .m = ctl_alloc(n * sizeof *f.m),
         .set = n == 1 ? -1 : 0,
+        .reading = reading,
         .deadline = timeout_ms > UINT64_MAX - now ? UINT64_MAX : now + timeout_ms,
     };
     int status;
@@ -432,7 +450,7 @@ int follow_wait(struct ctl *ctl, const uint64_t *ids, size_t n, uint64_t timeout
     int rc = run(&f);
     progress_clear(&f.p);
     if (rc == OCID_E_DETACHED)
-        status = left(&f);
+        status = reading ? drop(&f) : left(&f);
     else if (rc == OCID_E_TIMED_OUT)
         status = say_timeout(&f);
     else if (rc)
@@ -443,6 +461,16 @@ int follow_wait(struct ctl *ctl, const uint64_t *ids, size_t n, uint64_t timeout
         tell_members(&f);
     free(f.m);
     return status;
+}
+
+int follow_wait(struct ctl *ctl, const uint64_t *ids, size_t n, uint64_t timeout_ms)
+{
+    return follow(ctl, ids, n, timeout_ms, false);
+}
+
+int follow_read(struct ctl *ctl, uint64_t id)
+{
+    return follow(ctl, &id, 1, UINT64_MAX, true);
 }
 
 /* ---- Quick jobs */

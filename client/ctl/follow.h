@@ -11,6 +11,10 @@
  * of errors; failures are said, with --json each end is a line on stdout. */
 int follow_wait(struct ctl *ctl, const uint64_t *ids, size_t n, uint64_t timeout_ms);
 
+/* Waits until the end of the job's pipe has been read: from then on it goes on without us. Ctrl-C
+ * before that cancels it. 0, or the exit status. */
+int follow_read(struct ctl *ctl, uint64_t id);
+
 /* Says once what a job waits for; *last is what was said before (0 at first). */
 void follow_say_why(struct ctl *ctl, const struct ocid_status *s, int *last);
 

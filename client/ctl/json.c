@@ -155,6 +155,7 @@ void json_status(const struct ocid_status *s)
     NUM(status, n_cancelled, s->n_cancelled, set);
     NUM(status, sealed, s->sealed, set);
     STR(status, held, s->held);
+    NUM(status, reading, true, s->reading);
     if (s->job)
         pack_job(s->job, &job);
     NUM(status, job, ocp_span(&job, 1), s->job);

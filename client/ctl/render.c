@@ -229,7 +229,10 @@ char *render_subject(const struct ocid_job *job, uint64_t id, char *out, size_t 
 char *render_state(const struct ocid_status *s, char *out, size_t size)
 {
     bool why = s->state == OCID_STATE_WAITING && s->why != OCID_WHY_NONE;
-    snprintf(out, size, "%s%s%s", ocid_state_name((int)s->state), why ? ": " : "",
+    snprintf(out, size, "%s%s%s", ocid_state_name((int)s->state),
+             why          ? ": "
+             : s->reading ? ": reading"
+                          : "",
              why ? ocid_why_name((int)s->why) : "");
     return out;
 }
@@ -458,6 +461,10 @@ void render_job(const struct ocid_status *s, uint64_t now_ms, bool color)
            *on ? "\033[0m" : "");
     text("waits because", why);
     text("held back", s->held);
+    text("reading", s->reading
+                        ? "the end of its pipe is still to come; should the daemon end before "
+                          "that, the job fails"
+                        : NULL);
     if (s->job)
         job_lines(s->job);
     if (render_is_set(s) && !forgotten(s))

@@ -219,7 +219,7 @@ static void job_out(const struct ocid_job *in, struct ocp_job *out)
     SET_STR(dest, in->dest);
     SET_NUM(spool, true, in->spool);
     SET_NUM(in_memory, true, in->in_memory);
-    SET_NUM(size, in->size, in->identified);
+    SET_NUM(size, in->size, in->identified || in->size);
     SET_NUM(dev, in->dev, in->identified);
     SET_NUM(inode, in->inode, in->identified);
     SET_NUM(mtime_ns, in->mtime_ns, in->identified);
@@ -462,6 +462,7 @@ static int status_in(struct lib_arena *a, const struct ocp_status *s, struct oci
         .n_failed = s->n_failed,
         .n_cancelled = s->n_cancelled,
         .sealed = s->sealed,
+        .reading = s->reading,
     };
     if (OCP_HAS(s, status, held) && !(out->held = copy(a, s->held, &rc)))
         return no_memory(err);

@@ -349,7 +349,10 @@ static int pause_one(struct room *r, struct job *j, struct oc_err *err)
         return refuse(j, "paused", err);
     if (j->pipe_fd >= 0 && !job_in_memory(j))
         return oc_fail(err, OCID_E_STATE, 0,
-                       "job %" PRIu64 " writes into a pipe, which cannot be taken up again later",
+                       j->kind == OCP_ENUM_kind_put
+                           ? "job %" PRIu64 " can be paused when the end of its pipe has been read"
+                           : "job %" PRIu64
+                             " writes into a pipe, which cannot be taken up again later",
                        j->id);
     if (j->run) {
         run_stop(j->run, NULL, OCP_ENUM_state_paused);

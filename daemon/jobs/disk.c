@@ -349,8 +349,11 @@ static void load_xfer(void *arg, const struct store_xfer *row)
 {
     struct loading *l = arg;
     room_saved_keep(l->room, row);
-    if (book_find(&l->room->book, row->job))
+    struct job *j = book_find(&l->room->book, row->job);
+    if (j) {
+        j->reading &= row->total == STORE_TOTAL_UNKNOWN;
         return;
+    }
     l->orphans = oc_grow(l->orphans, l->n_orphans + 1, sizeof *l->orphans);
     l->orphans[l->n_orphans++] = row->job;
 }

@@ -23,7 +23,7 @@
 #include "oci/checksum.h"
 #include "proto/text.h"
 
-enum { CHUNK = 1 << 20, CHAIN_MOST = 8 };
+enum { CHUNK = 1 << 20, CHAIN_MOST = 8, FILL_MOST = 16 << 20 };
 
 static int fail_errno(struct file_task *t, int code, int sys, const char *what, const char *path)
 {
@@ -413,6 +413,47 @@ static void spool(struct file_task *t)
         unlink(t->path);
 }
 
+static void open_stream(struct file_task *t)
+{
+    struct stat st;
+    int fd = open(t->path, O_RDWR | O_CLOEXEC | (t->fresh ? O_CREAT | O_TRUNC : 0), 0600);
+    if (fd < 0 || fstat(fd, &st)) {
+        fail_errno(t, OCID_E_IO, errno, "cannot open the spool file", t->path);
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    t->size = (uint64_t)st.st_size;
+    t->file = xfer_file_new(fd, is_slow(fd), st.st_dev);
+}
+
+/* What the disk does not take stays in the pipe. */
+static void fill(struct file_task *t)
+{
+    uint64_t most = t->length < FILL_MOST ? t->length : FILL_MOST;
+    while (t->size < most) {
+        loff_t at = (loff_t)(t->offset + t->size);
+        ssize_t n = OC_FAULT("spool.fill") ? (errno = ENOSPC, -1)
+                                           : splice(t->fd, NULL, xfer_file_fd(t->file), &at,
+                                                    most - t->size, SPLICE_F_NONBLOCK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            fail_errno(t, OCID_E_IO, errno, "cannot keep what comes down the pipe in", t->path);
+        t->ended = !n;
+        if (n <= 0)
+            break;
+        t->size += (uint64_t)n;
+    }
+    if (!t->ended)
+        return;
+    t->dest = oc_strdup(t->path);
+    if (fdatasync(xfer_file_fd(t->file)))
+        fail_errno(t, OCID_E_IO, errno, "cannot sync the spool file", t->path);
+    else
+        sync_dir(t);
+}
+
 static void remove_file(struct file_task *t)
 {
     int rc = OC_FAULT("files.remove") ? (errno = EIO, -1) : unlink(t->path);
@@ -455,6 +496,16 @@ static void run(struct work *w)
         break;
     case FILE_SPOOL:
         spool(t);
+        break;
+    case FILE_STREAM:
+        open_stream(t);
+        break;
+    case FILE_FILL:
+        fill(t);
+        break;
+    case FILE_DROP: /* not every file system can: then it goes with the file */
+        fallocate(xfer_file_fd(t->file), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  (off_t)t->offset, (off_t)t->length);
         break;
     }
 }

@@ -27,6 +27,10 @@ enum file_verb {
     FILE_REMOVE, /* unlink path; that it has gone already is no error; with dest: sync its directory
                   */
     FILE_SPOOL,  /* copy fd to path (made anew), fsync both; size is filled in */
+    FILE_STREAM, /* open path, to write and read; fresh: make it anew */
+    FILE_FILL,   /* from fd, a pipe that does not block, into file from `offset`, `length` bytes at
+                    most: `size` have come. ended: there are no more, and all are synced */
+    FILE_DROP,   /* give the disk back what `length` bytes from `offset` take, where it can be */
 };
 
 /* Files up to so many bytes are read whole before a connection is asked for. */
@@ -58,12 +62,13 @@ struct file_task {
                              life may have published it */
     uint64_t inode; /* FILE_PART: of an earlier life's part file of `size` bytes, 0: not known;
                        comes back as the file's */
-    int fd;         /* FILE_SPOOL: owned */
+    int fd;         /* FILE_SPOOL, FILE_FILL: owned */
     uint64_t offset, length, size;
     int64_t mtime_ns; /* FILE_PUBLISH: 0: leave it */
 
     /* results */
     char *bytes;   /* FILE_SOURCE, small: the file; owned */
+    int ended;     /* FILE_FILL */
     int published; /* FILE_PART: dest is the file of that inode already: no file is opened */
     uint32_t crc32c;
     unsigned char md5[16];

@@ -16,6 +16,7 @@
 #include "core/mem.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/spec.h"
 
 enum {
     Q = 1 << OCP_ENUM_state_queued,
@@ -81,12 +82,13 @@ struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct o
     struct ocp_job msg;
     job_spec(j, &msg);
     take_facts(j, &msg);
+    j->reading = (uint8_t)spec_is_stream(&msg);
     return j;
 }
 
 int job_in_memory(const struct job *j)
 {
-    return j->kind == OCP_ENUM_kind_put && j->pipe_fd >= 0;
+    return j->kind == OCP_ENUM_kind_put && j->pipe_fd >= 0 && !j->reading;
 }
 
 void job_close_pipe(struct job *j)

@@ -47,9 +47,11 @@ struct job {
     uint32_t asleep;  /* sleep.c's place of a job that waits without a run, 0: it does not */
     uint32_t attempt; /* failures since the last success */
     uint32_t tries;   /* failures in all */
-    int pipe_fd;      /* the client's pipe or (put) memfd, -1: none; closed with the job's end */
+    int pipe_fd;      /* the client's pipe or (put) memfd, -1: none; closed with the job's end,
+                         that of a put's pipe with its own */
     uint8_t kind, state, why, priority;
     uint8_t durable;  /* has a row */
+    uint8_t reading;  /* put: the end of its pipe is not known to be on disk */
     uint8_t restored; /* an earlier run may have done more than the row says */
     uint8_t ending;   /* 1 + its final state, which is being written; nothing else happens to it */
     uint8_t in_lane;  /* sched.c's */

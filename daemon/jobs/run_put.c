@@ -3,7 +3,10 @@
  * run_put.c - drives the planner of an upload: file, requests, rows.
  *
  * Control loop. xfer/put.c says what is next; here each step is carried out and its end reported.
+ * A stream is a put of what comes down a pipe: its bytes go to the spool file as far as the planner
+ * has room for them, and what has arrived is cut out of it again. See feed().
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/spec.h"
 
 enum { SUM_TRIES = 3 };
 
@@ -27,6 +31,11 @@ struct put {
     struct file_identity identity;
     char upload_id[OCI_UPLOAD_ID_SIZE];
     char page[256];        /* LIST_PARTS: opc-next-page */
+    uv_poll_t poll;        /* stream: of the pipe */
+    int polling;           /* it is open */
+    int filling;           /* bytes, or the news of their end, are on their way to disk */
+    int ended;             /* they all are on disk, and so is that */
+    uint64_t n_read;       /* on disk so far */
     unsigned n_sum;        /* sums that did not agree, in a row */
     struct oc_err damaged; /* the last sums that did not agree: the reason if it is given up */
     int verified;
@@ -67,6 +76,42 @@ static void on_source(struct file_task *t)
     file_task_free(t);
 }
 
+static void on_stream(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct put *p = u->of;
+    if (!run_work_end(u)) {
+        file_task_free(t);
+        return;
+    }
+    if (t->err.code) {
+        run_fail(u, &t->err);
+    } else {
+        p->file = t->file;
+        t->file = NULL;
+        with_plan(u);
+    }
+    file_task_free(t);
+}
+
+/* Without its pipe a stream goes on only if its end was read in an earlier life. */
+static void open_stream(struct run *u)
+{
+    struct oc_err err;
+    int fresh = u->job->pipe_fd >= 0;
+    if (!fresh && u->job->reading) {
+        oc_fail(&err, OCID_E_SOURCE_CHANGED, 0,
+                "the daemon ended before the end of the pipe was read: push it again");
+        run_fail(u, &err);
+        return;
+    }
+    struct file_task *t = file_task_new(FILE_STREAM, on_stream, u);
+    t->path = copy(u->spec.source);
+    t->fresh = fresh;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
 static void open_source(struct run *u)
 {
     const struct ocp_job *s = &u->spec;
@@ -96,6 +141,8 @@ static void prepare(struct run *u)
         run_ready(u);
     else if (u->stopping) /* only to clean up: no file is needed */
         with_plan(u);
+    else if (spec_is_stream(&u->spec))
+        open_stream(u);
     else
         open_source(u);
 }
@@ -124,6 +171,29 @@ static void on_parts(struct room_op *o)
     run_go_on(u, &err);
 }
 
+/* The plan of what a row tells. */
+static int plan_of_row(struct run *u, const struct store_xfer *row, struct oc_err *err)
+{
+    struct put *p = u->of;
+    struct put_limits limits;
+    int have_id = p->upload_id[0] != 0;
+    if (!spec_is_stream(&u->spec)) {
+        int rc = xfer_put_resume(row->total, row->phase, row->part_bytes, have_id, &p->plan, err);
+        if (!rc && !u->stopping && row->total != p->identity.size)
+            rc = oc_fail(err, OCID_E_SOURCE_CHANGED, 0,
+                         "the source has changed: its size is not what it was");
+        return rc;
+    }
+    limits_of(u, &limits);
+    limits.part_bytes = row->part_bytes;
+    int rc = xfer_put_stream(&limits, row->phase, have_id, &p->plan, err);
+    if (rc || row->total == STORE_TOTAL_UNKNOWN)
+        return rc;
+    p->ended = 1;
+    p->n_read = u->job->bytes = row->total;
+    return xfer_put_grow(p->plan, row->total, 1, err);
+}
+
 /* Goes on from the row of an earlier life. 1: the plan was resumed and its parts are being read. */
 static int resume(struct run *u)
 {
@@ -133,11 +203,7 @@ static int resume(struct run *u)
     if (!s)
         return 0;
     ocp_str_copy(s->row.remote_id, p->upload_id, sizeof p->upload_id);
-    int rc = xfer_put_resume(s->row.total, s->row.phase, s->row.part_bytes, p->upload_id[0] != 0,
-                             &p->plan, &err);
-    if (!rc && !u->stopping && s->row.total != p->identity.size)
-        rc = oc_fail(&err, OCID_E_SOURCE_CHANGED, 0,
-                     "the source has changed: its size is not what it was");
+    int rc = plan_of_row(u, &s->row, &err);
     room_saved_free(s);
     if (rc) {
         run_fail(u, &err);
@@ -165,7 +231,9 @@ static void with_plan(struct run *u)
         return;
     }
     limits_of(u, &limits);
-    if (xfer_put_new(p->identity.size, &limits, &p->plan, &err))
+    int rc = spec_is_stream(&u->spec) ? xfer_put_stream(&limits, PUT_NEW, 0, &p->plan, &err)
+                                      : xfer_put_new(p->identity.size, &limits, &p->plan, &err);
+    if (rc)
         run_fail(u, &err);
     else
         run_ready(u);
@@ -273,7 +341,8 @@ static int build_put(struct run *u, struct run_request *q, const struct oci_wher
     if (rc)
         return rc;
     body_of(u, q);
-    if (q->x.from == BODY_FILE) /* nothing but the service's own check stands behind it */
+    if (q->x.from == BODY_FILE &&
+        !spec_is_stream(&u->spec)) /* nothing but the service's own check stands behind it */
         q->x.source =
             (struct xfer_source){1, p->identity.size, p->identity.inode, p->identity.mtime_ns};
     q->x.sum_first = q->x.from == BODY_FILE && t.o.sum.kind == OCI_SUM_CRC32C;
@@ -390,7 +459,8 @@ static struct store_xfer row_of(const struct run *u, const char *upload_id)
     xfer_put_facts(p->plan, &f);
     return (struct store_xfer){.job = u->job->id,
                                .phase = f.phase,
-                               .total = f.size,
+                               .total = spec_is_stream(&u->spec) && !p->ended ? STORE_TOTAL_UNKNOWN
+                                                                              : f.size,
                                .part_bytes = f.part_bytes,
                                .remote_id = ocp_str(upload_id)};
 }
@@ -428,7 +498,7 @@ static void check(struct run *u)
 {
     struct put *p = u->of;
     struct xfer_step s = {.kind = STEP_CHECK};
-    if (!p->file) { /* read whole, and compared then */
+    if (!p->file || spec_is_stream(&u->spec)) { /* read whole, and compared then; or our own */
         xfer_put_end(p->plan, &s, STEP_OK, NULL, 0);
         return;
     }
@@ -457,23 +527,186 @@ static void finish(struct run *u)
     run_done(u, &o);
 }
 
+/* ---- what comes down a pipe ---- */
+
+static void feed(struct run *u);
+
+static void end_polling(struct run *u)
+{
+    struct put *p = u->of;
+    if (!p->polling)
+        return;
+    uv_poll_stop(&p->poll);
+    life_close(&u->life, (uv_handle_t *)&p->poll);
+    p->polling = 0;
+    u->free_late = p;
+}
+
+/* The row tells that there is no more: from now on the job outlives the daemon. */
+static void on_end_saved(struct room_op *o)
+{
+    struct run *u = o->arg;
+    struct put *p = u->of;
+    struct oc_err err = o->op.err;
+    p->filling = 0;
+    if (!err.code) {
+        p->ended = 1;
+        u->job->reading = 0;
+        end_polling(u);
+        job_close_pipe(u->job);
+        feed_touch(&u->room->feed, u->job);
+        xfer_put_grow(p->plan, p->n_read, 1, &err);
+    }
+    run_go_on(u, &err);
+}
+
+static void save_end(struct run *u)
+{
+    struct put *p = u->of;
+    struct room_op *o = room_op_new(u->room, STORE_XFER, on_end_saved, u);
+    o->text[0] = oc_strdup(p->upload_id);
+    o->op.xfer = row_of(u, o->text[0]);
+    o->op.xfer.total = p->n_read;
+    p->filling = 1;
+    run_work_begin(u);
+    room_op_post(o);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct put *p = OC_OWNER(poll, struct put, poll);
+    (void)status;
+    (void)events;
+    uv_poll_stop(&p->poll);
+    feed(poll->data);
+}
+
+static int wait_for_more(struct run *u, struct oc_err *err)
+{
+    struct put *p = u->of;
+    if (!p->polling && uv_poll_init(u->room->uv, &p->poll, u->job->pipe_fd))
+        return oc_fail(err, OCID_E_INVALID, 0, "the pipe cannot be watched");
+    if (!p->polling)
+        life_open(&u->life, (uv_handle_t *)&p->poll);
+    p->polling = 1;
+    uv_poll_start(&p->poll, UV_READABLE | UV_DISCONNECT, on_readable);
+    return 0;
+}
+
+/* A pipe's writer that has died looks as one that has finished: a size that was told shows it. */
+static int check_size(const struct run *u, int ended, struct oc_err *err)
+{
+    const struct put *p = u->of;
+    if (!OCP_HAS(&u->spec, job, size) || p->n_read == u->spec.size ||
+        (p->n_read < u->spec.size && !ended))
+        return 0;
+    return oc_fail(err, OCID_E_SOURCE_CHANGED, 0,
+                   "the pipe gave %s%" PRIu64 " bytes, and %" PRIu64 " were announced",
+                   ended ? "" : "more than ", ended ? p->n_read : u->spec.size, u->spec.size);
+}
+
+static void on_filled(struct file_task *t)
+{
+    struct run *u = t->arg;
+    struct put *p = u->of;
+    struct oc_err err = t->err;
+    int ended = t->ended;
+    uint64_t n = t->size;
+    file_task_free(t);
+    p->filling = 0;
+    p->n_read += n;
+    if (!run_work_end(u))
+        return;
+    if (p->n_read > u->job->bytes)
+        u->job->bytes = p->n_read;
+    if (!err.code)
+        check_size(u, ended, &err);
+    if (n && (err.code == 0 || oc_err_retry(err.code) != OC_RETRY_NEVER)) {
+        struct oc_err large;
+        if (xfer_put_grow(p->plan, p->n_read, 0, &large))
+            err = large;
+    }
+    if (!err.code && ended) {
+        save_end(u);
+        return;
+    }
+    if (!err.code && !n)
+        wait_for_more(u, &err);
+    if (err.code) {
+        run_fail(u, &err);
+        return;
+    }
+    u->n_work++; /* it must outlive feed() */
+    feed(u);
+    if (run_work_end(u) && n && !u->retry_at)
+        run_ready(u);
+}
+
+/* Reads on if the planner has room: a part more than are in flight is kept. The pool reads, as much
+ * as is there; when that was nothing the loop waits for more. */
+static void feed(struct run *u)
+{
+    struct put *p = u->of;
+    if (!u->job->reading || !p->plan || p->filling || u->stopping || u->retry_at)
+        return;
+    if (u->room->stopping) {
+        run_rest(u);
+        return;
+    }
+    uint64_t room = xfer_put_room(p->plan);
+    if (room <= p->n_read || (p->polling && uv_is_active((uv_handle_t *)&p->poll)))
+        return;
+    struct file_task *t = file_task_new(FILE_FILL, on_filled, u);
+    t->fd = fcntl(u->job->pipe_fd, F_DUPFD_CLOEXEC, 3);
+    t->path = copy(u->spec.source);
+    t->file = xfer_file_ref(p->file);
+    t->offset = p->n_read;
+    t->length = room - p->n_read;
+    p->filling = 1;
+    if (u->job->state != OCP_ENUM_state_running)
+        job_enter(u->room, u->job, OCP_ENUM_state_running, OCP_ENUM_why_none);
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void on_dropped(struct file_task *t)
+{
+    room_pump(t->arg); /* the daemon may wait for it to end */
+    file_task_free(t);
+}
+
+/* What has arrived, and is known to have, needs no place on disk. */
+static void drop_part(struct run *u, uint32_t part_no, uint64_t length)
+{
+    struct put *p = u->of;
+    struct file_task *t = file_task_new(FILE_DROP, on_dropped, u->room);
+    t->file = xfer_file_ref(p->file);
+    t->offset = xfer_put_offset(p->plan, part_no);
+    t->length = length;
+    file_task_submit(u->room->gate, t);
+}
+
 static enum run_sent send_next(struct run *u)
 {
     struct put *p = u->of;
     struct xfer_step s;
+    feed(u);
     for (;;) {
         if (u->stopping && !u->cleaning)
             return RUN_BUSY;
         xfer_put_next(p->plan, &s);
         switch (s.kind) {
         case STEP_REQUEST:
-            return request(u, &s) ? RUN_SENT : RUN_BUSY;
+            if (!request(u, &s))
+                return RUN_BUSY;
+            feed(u); /* with one more in flight there is room for one more */
+            return RUN_SENT;
         case STEP_SAVE:
             save(u);
             return RUN_BUSY;
         case STEP_CHECK:
             check(u);
-            if (p->file)
+            if (p->file && !spec_is_stream(&u->spec))
                 return RUN_BUSY;
             continue;
         case STEP_DONE:
@@ -547,6 +780,8 @@ static int object_agrees(struct run *u, struct run_request *q, struct oc_err *er
 static void on_part_saved(struct room_op *o)
 {
     struct run *u = o->arg;
+    if (spec_is_stream(&u->spec) && !o->op.err.code && !run_is_over(u))
+        drop_part(u, o->op.parts->part_no, o->op.parts->bytes);
     run_work_end(u);
 }
 
@@ -682,6 +917,7 @@ static void tell_lost(const struct run *u, const struct run_request *q, int ok)
 static void answered(struct run *u, struct run_request *q, int ok)
 {
     struct put *p = u->of;
+    struct put_facts f;
     struct oc_err err = {0};
     tell_lost(u, q, ok);
     enum step_end how = ok ? judge(u, q, &err) : judge_failure(u, q);
@@ -698,6 +934,15 @@ static void answered(struct run *u, struct run_request *q, int ok)
         p->upload_id[0] = 0;
         log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
     }
+    xfer_put_facts(p->plan, &f);
+    if (f.lost && !u->stopping) {
+        oc_fail(&err, OCID_E_SOURCE_CHANGED, 0,
+                "the service has lost parts of the upload, which are kept here no longer: push it "
+                "again");
+        run_fail(u, &err);
+        return;
+    }
+    feed(u);
     if (err.code == OCID_E_CHECKSUM)
         p->damaged = err;
     if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST || how == STEP_CHANGED)
@@ -765,8 +1010,11 @@ static void progress(const struct run *u, struct ocp_status *ret)
         if (q->step.op == OP_PUT || q->step.op == OP_PART)
             moving += q->x.bytes_moved;
     OCP_SET(ret, status, bytes_done, f.bytes_done + moving);
-    OCP_SET(ret, status, bytes_total, f.size);
-    if (f.multipart) {
+    if (!spec_is_stream(&u->spec) || p->ended)
+        OCP_SET(ret, status, bytes_total, f.size);
+    else if (OCP_HAS(&u->spec, job, size))
+        OCP_SET(ret, status, bytes_total, u->spec.size);
+    if (f.multipart && (!spec_is_stream(&u->spec) || p->ended)) {
         OCP_SET(ret, status, parts_done, (uint64_t)f.n_done);
         OCP_SET(ret, status, parts_total, (uint64_t)f.n_parts);
     }
@@ -802,13 +1050,16 @@ static void put_free(struct run *u)
     struct put *p = u->of;
     if (!p)
         return;
-    if (p->plan && p->upload_id[0] && !u->job->ending && !job_final(u->job))
+    if (p->plan && (p->upload_id[0] || (p->ended && spec_is_stream(&u->spec))) && !u->job->ending &&
+        !job_final(u->job))
         keep(u);
     xfer_put_free(p->plan);
     if (p->file)
         xfer_file_unref(p->file);
     free(p->bytes);
-    free(p);
+    end_polling(u);
+    if (u->free_late != p)
+        free(p);
 }
 
 const struct run_ops run_put_ops = {

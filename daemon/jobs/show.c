@@ -53,6 +53,8 @@ void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *
         OCP_SET(&s, status, retry_at, room_wakes_at(j));
     if (j->tries)
         OCP_SET(&s, status, tries, (uint64_t)j->tries);
+    if (j->reading && !job_final(j))
+        OCP_SET(&s, status, reading, true);
     if (j->tally)
         show_set(j, &s);
     else if (j->run)

@@ -181,6 +181,11 @@ int spec_size_check(size_t n, struct oc_err *err)
                    JOB_BYTES);
 }
 
+int spec_is_stream(const struct ocp_job *j)
+{
+    return j->kind == OCP_ENUM_kind_put && j->spool && !OCP_HAS(j, job, inode);
+}
+
 int spec_durable(const struct ocp_job *j)
 {
     switch (j->kind) {

@@ -2,8 +2,8 @@
  *
  * submit.c - from a submitted array to jobs on disk: all of them or none.
  *
- * Control loop. Check, spool what came as descriptors, one commit, then the ids are told. A set's
- * own pages of members go the same way.
+ * Control loop. Check, spool what came as files (pipes are read later, by their jobs), one commit,
+ * then the ids are told. A set's own pages of members go the same way.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +18,8 @@
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/spec.h"
+
+enum { PIPE_BYTES = 1 << 20 };
 
 /* One array on its way. */
 struct batch {
@@ -223,6 +225,10 @@ static void add_row(struct batch *b, struct job *j, const struct ocp_job *spec)
 static void set_source(struct ocp_job *spec, const char *path, const struct file_identity *id)
 {
     OCP_SET(spec, job, source, ocp_str(path));
+    if (!id->known) { /* a pipe: a size is what it must come to */
+        spec->has &= ~(1ull << OCP_FIELD_job_inode);
+        return;
+    }
     OCP_SET(spec, job, size, id->size);
     OCP_SET(spec, job, dev, id->dev);
     OCP_SET(spec, job, inode, id->inode);
@@ -236,7 +242,8 @@ static int use_memory(const struct batch *b, uint32_t i, struct ocp_job *spec, c
 {
     struct stat st;
     struct file_identity id;
-    if (spec->kind != OCP_ENUM_kind_put || !b->pipes || b->pipes[i] < 0 || fstat(b->pipes[i], &st))
+    if (spec->kind != OCP_ENUM_kind_put || !b->pipes || b->pipes[i] < 0 || b->spools[i].path ||
+        fstat(b->pipes[i], &st))
         return 0;
     file_identity_of(&st, &id);
     snprintf(path, 32, "/proc/self/fd/%d", b->pipes[i]);
@@ -277,6 +284,7 @@ static int build_one(struct batch *b, uint32_t i, struct ocp_job *spec)
     if (spec->key.n)
         book_key_add(&r->book, b->uid, spec->key, j->id);
     j->durable = (uint8_t)durable;
+    j->reading = (uint8_t)spec_is_stream(spec);
     if (j->durable) {
         struct ocp_job kept;
         job_spec(j, &kept); /* the row borrows from the job, not from the message */
@@ -348,9 +356,9 @@ static void on_spooled(struct file_task *t)
 static void spool_all(struct batch *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
-        b->n_spooling += b->spools[i].path != NULL;
+        b->n_spooling += b->spools[i].fd >= 0;
     for (uint32_t i = 0; i < b->n; i++) {
-        if (!b->spools[i].path)
+        if (b->spools[i].fd < 0)
             continue;
         struct file_task *t = file_task_new(FILE_SPOOL, on_spooled, b);
         t->path = oc_strdup(b->spools[i].path);
@@ -371,6 +379,21 @@ static int may_hold(const struct batch *b, int fd)
     return seals >= 0 && (seals & SEALS) == SEALS && !fstat(fd, &st) &&
            bytes + (uint64_t)st.st_size <= (uint64_t)c->limits_memory_mib_per_user << 20 &&
            n < c->limits_descriptors_per_user;
+}
+
+/* An own description of the pipe, so that it blocks for others as before. */
+static int claim_pipe(struct batch *b, uint32_t i, int fd)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    b->pipes[i] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int sys = errno;
+    if (b->pipes[i] >= 0)
+        fcntl(b->pipes[i], F_SETPIPE_SZ, PIPE_BYTES); /* it may not be allowed */
+    close(fd);
+    return b->pipes[i] >= 0 ? 0
+                            : oc_fail(&b->err, OCID_E_INVALID, sys,
+                                      "the pipe cannot be opened: pass one of your own");
 }
 
 /* Takes the descriptor a job names out of the message's. */
@@ -400,10 +423,15 @@ static int claim_fd(struct batch *b, uint32_t i, const struct ocp_job *spec,
         b->pipes[i] = fd;
         return 0;
     }
-    b->spools[i].fd = fd;
-    if (!S_ISREG(st.stx_mode))
-        return oc_fail(&b->err, OCID_E_INVALID, 0,
-                       "only files and memfds can be spooled: copy a pipe into one first");
+    if (S_ISFIFO(st.stx_mode)) {
+        if (claim_pipe(b, i, fd))
+            return b->err.code;
+    } else {
+        b->spools[i].fd = fd;
+        if (!S_ISREG(st.stx_mode))
+            return oc_fail(&b->err, OCID_E_INVALID, 0,
+                           "only files, memfds and pipes can be spooled: write into a pipe");
+    }
     b->spools[i].path = oc_new(1, sizeof b->room->spool_dir + 40);
     sprintf(b->spools[i].path, "%s/%016" PRIx64, b->room->spool_dir, clock_random());
     return 0;
@@ -453,7 +481,7 @@ void room_submit(struct room *r, const struct submit_ask *ask, const struct ocp_
             b->index = i;
             break;
         }
-        spooling += b->spools && b->spools[i].path;
+        spooling += b->spools && b->spools[i].fd >= 0;
     }
     if (b->err.code) {
         later(b);

@@ -30,11 +30,14 @@ struct store_job {
 struct store_xfer {
     uint64_t job;
     int phase;
-    uint64_t total, part_bytes;
-    struct ocp_str remote_id; /* upload id */
-    struct ocp_str etag;      /* get: the object's */
-    struct ocp_str cursor;    /* pull, list: next name; get: name of the part file */
+    uint64_t total, part_bytes; /* total: see below */
+    struct ocp_str remote_id;   /* upload id */
+    struct ocp_str etag;        /* get: the object's */
+    struct ocp_str cursor;      /* pull, list: next name; get: name of the part file */
 };
+
+/* The total of a put whose pipe has not ended. */
+#define STORE_TOTAL_UNKNOWN UINT64_MAX
 
 struct store_part {
     uint64_t job;

@@ -8,11 +8,15 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "oci/checksum.h"
 
-enum { SUM_STRIDE = 64 };
+/* Parts that become larger: with either, 10,000 hold 10 TiB, and none is over 50 GiB. Few small
+ * ones before they double, for what waits to be sent is kept on disk. */
+enum { SUM_STRIDE = 64, DOUBLING = 1000, DOUBLING_SMALL = 500 };
+#define SMALL_BYTES (16 * MIB)
 
 uint64_t parts_count(uint64_t size, uint64_t part_bytes)
 {
@@ -25,6 +29,27 @@ void parts_init(struct parts *p, uint64_t size, uint64_t part_bytes)
     assert(n <= UINT32_MAX);
     *p = (struct parts){.size = size, .part_bytes = part_bytes, .n = (uint32_t)n};
     p->cells = oc_new(p->n, sizeof *p->cells);
+}
+
+void parts_init_growing(struct parts *p, uint64_t part_bytes)
+{
+    *p = (struct parts){.part_bytes = part_bytes,
+                        .doubling = part_bytes < SMALL_BYTES ? DOUBLING_SMALL : DOUBLING};
+}
+
+void parts_grow(struct parts *p, uint64_t size, int ended)
+{
+    uint32_t n = p->n;
+    while (parts_end(p, n + 1) <= size)
+        n++;
+    if (ended && (n ? parts_end(p, n) : 0) < size)
+        n++;
+    p->size = size;
+    if (n == p->n)
+        return;
+    p->cells = oc_grow(p->cells, n, sizeof *p->cells);
+    memset(p->cells + p->n, 0, (n - p->n) * sizeof *p->cells);
+    p->n = n;
 }
 
 void parts_fini(struct parts *p)
@@ -40,15 +65,24 @@ struct part_cell *parts_cell(const struct parts *p, uint32_t part_no)
     return part_no && part_no <= p->n ? &p->cells[part_no - 1] : NULL;
 }
 
+uint64_t parts_end(const struct parts *p, uint32_t part_no)
+{
+    if (!p->doubling)
+        return part_no * p->part_bytes;
+    uint32_t doubled = part_no / p->doubling;
+    uint64_t before = p->part_bytes * p->doubling * ((1ull << doubled) - 1);
+    return before + (p->part_bytes << doubled) * (part_no % p->doubling);
+}
+
 uint64_t parts_offset(const struct parts *p, uint32_t part_no)
 {
-    return (part_no - 1) * p->part_bytes;
+    return parts_end(p, part_no - 1);
 }
 
 uint64_t parts_length(const struct parts *p, uint32_t part_no)
 {
-    uint64_t left = p->size - parts_offset(p, part_no);
-    return left < p->part_bytes ? left : p->part_bytes;
+    uint64_t end = parts_end(p, part_no);
+    return (end < p->size ? end : p->size) - parts_offset(p, part_no);
 }
 
 static uint32_t *counter(struct parts *p, enum part_state state)

@@ -32,6 +32,7 @@ struct part_cell {
 
 struct parts {
     uint64_t size, part_bytes, bytes_done;
+    uint32_t doubling; /* parts after which they are twice as large; 0: all are part_bytes */
     uint32_t n, n_done, n_flying, n_known;
     uint32_t next;   /* index: nothing below it is to do */
     uint32_t summed; /* as many parts from the first are in crc */
@@ -44,12 +45,22 @@ uint64_t parts_count(uint64_t size, uint64_t part_bytes);
 
 /* All to do. parts_count() must fit into 32 bits; size 0 has no parts. */
 void parts_init(struct parts *p, uint64_t size, uint64_t part_bytes);
+
+/* Of something whose size shows later: no parts yet, and they become larger, so that 10,000 of them
+ * hold the largest object. */
+void parts_init_growing(struct parts *p, uint64_t part_bytes);
+
+/* So many bytes are there now: their whole parts, and (ended) the last one, are to do. */
+void parts_grow(struct parts *p, uint64_t size, int ended);
 void parts_fini(struct parts *p);
 
 /* NULL for a number that is none of ours. */
 struct part_cell *parts_cell(const struct parts *p, uint32_t part_no);
 uint64_t parts_offset(const struct parts *p, uint32_t part_no);
 uint64_t parts_length(const struct parts *p, uint32_t part_no);
+
+/* Where a part ends that is whole; also of numbers that are none yet. */
+uint64_t parts_end(const struct parts *p, uint32_t part_no);
 
 void parts_set(struct parts *p, uint32_t part_no, enum part_state state);
 

@@ -82,6 +82,23 @@ int xfer_put_new(uint64_t size, const struct put_limits *limits, struct xfer_put
  * SAVE in phase PUT_INTENT: an older upload is gone, and the rows of its parts with it. */
 int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
                     struct xfer_put **ret, struct oc_err *err);
+
+/* A put whose source tells its size by ending: it is kept on disk a part at a time, and what has
+ * arrived is kept no longer. What ends within limits->threshold is one PutObject; else parts become
+ * larger, so that they suffice for the largest object. phase and have_id as of a row; PUT_NEW: a
+ * new one, or one of which no upload was begun. limits->part_bytes: the row's, if there is one. */
+int xfer_put_stream(const struct put_limits *limits, int phase, int have_id, struct xfer_put **ret,
+                    struct oc_err *err);
+
+/* So many bytes are on disk; ended: there are no more. OCID_E_TOO_LARGE: it does not fit. */
+int xfer_put_grow(struct xfer_put *p, uint64_t size, int ended, struct oc_err *err);
+
+/* Where a part of it begins. */
+uint64_t xfer_put_offset(const struct xfer_put *p, uint32_t part_no);
+
+/* Up to where the source may be read now: one part more than are in flight is kept. */
+uint64_t xfer_put_room(const struct xfer_put *p);
+
 void xfer_put_have(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const char *etag,
                    uint32_t crc32c);
 void xfer_put_free(struct xfer_put *p);
@@ -104,6 +121,7 @@ void xfer_put_stop(struct xfer_put *p);
 
 struct put_facts {
     int phase, multipart;
+    int lost; /* a stream: the service lacks what is kept here no longer; it has failed */
     uint64_t size, part_bytes, bytes_done;
     uint32_t n_parts, n_done, n_inflight;
     uint32_t crc32c; /* of the whole object, once all parts are done, or the one body was sent */

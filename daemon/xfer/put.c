@@ -8,6 +8,7 @@
  *   small   CHECK, PUT, RECHECK
  *   large   CHECK, INTENT, CREATE, OPENED, parts, RECHECK, COMMITTING, COMMIT
  *   resumed CHECK, LIST, parts, …; or HEAD, if a commit may have got through
+ *   stream  CHECK, READ until it is known to be small or large, then as these
  *
  * An end goes through on_end[] to the next stage. What fails leads to ABORTING and ABORT, once
  * nothing is in flight, if there is an upload by an id that we know.
@@ -28,6 +29,7 @@ enum { PARTS_MOST = 10000 };
 
 enum stage {
     S_CHECK,
+    S_READ,   /* a stream, of which nobody knows yet whether it is small */
     S_INTENT, /* save */
     S_CREATE,
     S_OPENED, /* save */
@@ -56,6 +58,10 @@ struct xfer_put {
     int upload;             /* there is one, or may be, by an id that we know */
     enum step_end in_doubt; /* HEAD: how the PUT or COMMIT before it ended */
     unsigned n_anew;
+    int stream;         /* what has arrived cannot be sent again */
+    int ended;          /* stream: its size is known */
+    int lost;           /* stream: it would have to be */
+    uint64_t threshold; /* stream: up to which it is one PutObject */
     struct parts parts;
     char *etags; /* NUL-ended, one behind the other; place 0 is none */
     size_t etags_used, etags_room;
@@ -67,6 +73,7 @@ static const struct {
     int phase; /* set on entering; -1: stays */
 } stages[S_COUNT] = {
     [S_CHECK] = {STEP_CHECK, OP_NONE, -1},
+    [S_READ] = {STEP_WAIT, OP_NONE, -1},
     [S_INTENT] = {STEP_SAVE, OP_NONE, PUT_INTENT},
     [S_CREATE] = {STEP_REQUEST, OP_CREATE, -1},
     [S_OPENED] = {STEP_SAVE, OP_NONE, PUT_OPEN},
@@ -135,14 +142,8 @@ int xfer_put_new(uint64_t size, const struct put_limits *limits, struct xfer_put
     return 0;
 }
 
-int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
-                    struct xfer_put **ret, struct oc_err *err)
+static void go_on_from(struct xfer_put *p, int phase, int have_id)
 {
-    uint64_t bytes;
-    int rc = choose_part_bytes(size, part_bytes, &bytes, err);
-    if (rc < 0)
-        return rc;
-    struct xfer_put *p = put_new(size, bytes, size > 0);
     p->upload = have_id;
     if (phase == PUT_ABORTING) {
         p->phase = PUT_ABORTING;
@@ -151,8 +152,48 @@ int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
     } else if (have_id) {
         p->phase = phase == PUT_COMMITTING ? PUT_COMMITTING : PUT_OPEN;
     }
+}
+
+int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
+                    struct xfer_put **ret, struct oc_err *err)
+{
+    uint64_t bytes;
+    int rc = choose_part_bytes(size, part_bytes, &bytes, err);
+    if (rc < 0)
+        return rc;
+    struct xfer_put *p = put_new(size, bytes, size > 0);
+    go_on_from(p, phase, have_id);
     *ret = p;
     return 0;
+}
+
+int xfer_put_stream(const struct put_limits *limits, int phase, int have_id, struct xfer_put **ret,
+                    struct oc_err *err)
+{
+    uint64_t bytes;
+    int rc = choose_part_bytes(0, limits->part_bytes, &bytes, err);
+    if (rc < 0)
+        return rc;
+    struct xfer_put *p = put_new(0, bytes, phase != PUT_NEW);
+    parts_fini(&p->parts);
+    parts_init_growing(&p->parts, bytes);
+    p->stream = 1;
+    p->threshold = limits->threshold < BODY_MOST ? limits->threshold : BODY_MOST;
+    go_on_from(p, phase, have_id);
+    *ret = p;
+    return 0;
+}
+
+uint64_t xfer_put_offset(const struct xfer_put *p, uint32_t part_no)
+{
+    return parts_offset(&p->parts, part_no);
+}
+
+uint64_t xfer_put_room(const struct xfer_put *p)
+{
+    if (!p->multipart)
+        return p->threshold + 1;
+    return parts_end(&p->parts, p->parts.n_done + p->parts.n_flying + 1);
 }
 
 void xfer_put_free(struct xfer_put *p)
@@ -248,6 +289,10 @@ static void start_anew(struct xfer_put *p)
 {
     p->anew = 0;
     p->upload = 0;
+    if (p->stream && p->parts.n_done + p->parts.n_known) {
+        p->lost = p->failing = 1;
+        return;
+    }
     if (++p->n_anew > PLAN_ANEW_MOST) {
         p->failing = 1;
         return;
@@ -272,10 +317,39 @@ static void settle(struct xfer_put *p)
             put_enter(p, p->upload ? S_ABORTING : S_FAILED);
         return;
     }
-    if (p->stage == S_PARTS && p->parts.n_done == p->parts.n) {
+    if (p->stage == S_PARTS && p->parts.n_done == p->parts.n && (p->ended || !p->stream)) {
         parts_crc(&p->parts);
         put_enter(p, S_RECHECK);
     }
+}
+
+/* Small or large? */
+static void decide(struct xfer_put *p)
+{
+    if (!p->multipart && p->parts.size > p->threshold)
+        p->multipart = 1;
+    if (p->multipart) {
+        put_enter(p, p->upload ? S_LIST : S_INTENT);
+    } else if (p->ended) {
+        uint64_t size = p->parts.size, bytes = size ? size : p->parts.part_bytes;
+        parts_fini(&p->parts);
+        parts_init(&p->parts, size, bytes);
+        put_enter(p, S_PUT);
+    }
+}
+
+int xfer_put_grow(struct xfer_put *p, uint64_t size, int ended, struct oc_err *err)
+{
+    if (size > OBJECT_MOST)
+        return too_large(err, "an object", size);
+    parts_grow(&p->parts, size, ended);
+    if (p->parts.n > PARTS_MOST)
+        return too_large(err, "10,000 parts", size);
+    p->ended = ended;
+    if (p->stage == S_READ)
+        decide(p);
+    settle(p);
+    return 0;
 }
 
 static void no_upload(struct xfer_put *p)
@@ -287,6 +361,11 @@ static void no_upload(struct xfer_put *p)
 static void end_check(struct xfer_put *p, enum step_end how)
 {
     (void)how;
+    if (p->stream) {
+        put_enter(p, S_READ);
+        decide(p);
+        return;
+    }
     put_enter(p, !p->multipart ? S_PUT : p->upload ? S_LIST : S_INTENT);
 }
 
@@ -316,6 +395,8 @@ static void end_list(struct xfer_put *p, enum step_end how)
         no_upload(p);
         return;
     }
+    p->lost = p->stream && p->parts.n_known;
+    p->failing |= p->lost;
     set_all(p, PART_KNOWN, PART_TODO);
     put_enter(p, S_PARTS);
 }
@@ -464,6 +545,8 @@ void xfer_put_next(struct xfer_put *p, struct xfer_step *ret)
         return;
     }
     *ret = (struct xfer_step){.kind = stages[p->stage].kind, .op = stages[p->stage].op};
+    if (ret->kind == STEP_WAIT)
+        return;
     if (ret->op == OP_PUT) {
         ret->part_no = 1;
         ret->length = p->parts.size;
@@ -486,6 +569,7 @@ void xfer_put_facts(const struct xfer_put *p, struct put_facts *ret)
     *ret = (struct put_facts){
         .phase = p->phase,
         .multipart = p->multipart,
+        .lost = p->lost,
         .size = all.size,
         .part_bytes = all.part_bytes,
         .bytes_done = all.bytes_done,

@@ -228,7 +228,8 @@ struct ocid_job {
     const char *version_id;  /* get, head, delete: this version of the object */
     uint64_t below;          /* get: bytes of dest that must exist, the rest is made; 0: all */
     uint64_t offset, length; /* get into a pipe: first byte, and how many at most; 0: to the end */
-    bool spool;              /* put: copy the descriptor's bytes before the reply */
+    bool spool;              /* put: copy the descriptor's bytes before the reply; a pipe's
+                                as they come: see reading in struct ocid_status */
 
     /* put: identity of the source when it was submitted; see ocid_source() */
     bool identified; /* the next five are set */
@@ -342,6 +343,8 @@ struct ocid_status {
     uint64_t parts_done, parts_total;                /* the same */
     uint64_t n_total, n_done, n_failed, n_cancelled; /* set: members */
     bool sealed;
+    bool reading; /* put of a pipe: its end is still to be read; until then it ends with the daemon
+                   */
     const struct ocid_job *job;         /* what was submitted; NULL: not told */
     const struct ocid_outcome *outcome; /* what came of it so far; NULL: nothing yet */
     const char *held;                   /* the limit that holds it back, a sentence; NULL: none */

@@ -434,6 +434,154 @@ static void resumed_to_abort(void **state)
     over(p, STEP_FAILED);
 }
 
+/* ---- streams ---- */
+
+static struct xfer_put *stream(uint64_t threshold, uint64_t part, int phase, int have_id)
+{
+    struct put_limits limits = {threshold, part};
+    struct xfer_put *p;
+    struct oc_err err;
+    assert_int_equal(xfer_put_stream(&limits, phase, have_id, &p, &err), 0);
+    return p;
+}
+
+static void grow(struct xfer_put *p, uint64_t size, int ended)
+{
+    struct oc_err err;
+    assert_int_equal(xfer_put_grow(p, size, ended, &err), 0);
+}
+
+static void small_streams(void **state)
+{
+    (void)state;
+    for (uint64_t size = 0; size <= 20; size += 10) {
+        struct xfer_put *p = stream(20, 10, PUT_NEW, 0);
+        step(p, STEP_CHECK, OP_NONE, STEP_OK);
+        expect(p, STEP_WAIT, OP_NONE);
+        assert_int_equal(xfer_put_room(p), 21); /* one more tells that it is large */
+        grow(p, size, 0);
+        expect(p, STEP_WAIT, OP_NONE);
+        grow(p, size, 1);
+        struct xfer_step s = expect(p, STEP_REQUEST, OP_PUT);
+        assert_int_equal(s.length, size);
+        xfer_put_end(p, &s, STEP_OK, NULL, 0);
+        step(p, STEP_CHECK, OP_NONE, STEP_OK);
+        over(p, STEP_DONE);
+    }
+}
+
+static void a_large_stream(void **state)
+{
+    (void)state;
+    struct xfer_put *p = stream(15, 10, PUT_NEW, 0);
+    grow(p, 16, 0);
+    up_to_parts(p);
+    assert_int_equal(xfer_put_room(p), 10); /* what is whole goes first */
+    struct xfer_step a = expect(p, STEP_REQUEST, OP_PART);
+    assert_true(a.part_no == 1 && a.offset == 0 && a.length == 10);
+    assert_int_equal(xfer_put_room(p), 20);
+    expect(p, STEP_WAIT, OP_NONE);
+    grow(p, 20, 0);
+    struct xfer_step b = expect(p, STEP_REQUEST, OP_PART);
+    assert_int_equal(xfer_put_room(p), 30);
+    xfer_put_end(p, &a, STEP_AGAIN, NULL, 0);
+    assert_int_equal(xfer_put_room(p), 20); /* one in flight, one waits */
+    part(p, 1, STEP_OK, "a");
+    xfer_put_end(p, &b, STEP_OK, "b", 2);
+    expect(p, STEP_WAIT, OP_NONE); /* all are done, and it has not ended */
+    grow(p, 23, 0);
+    expect(p, STEP_WAIT, OP_NONE);
+    grow(p, 23, 1);
+    struct xfer_step c = expect(p, STEP_REQUEST, OP_PART);
+    assert_true(c.part_no == 3 && c.offset == 20 && c.length == 3);
+    xfer_put_end(p, &c, STEP_OK, "c", 3);
+    up_to_commit(p);
+    step(p, STEP_REQUEST, OP_COMMIT, STEP_OK);
+    over(p, STEP_DONE);
+}
+
+static void parts_of_a_stream_grow(void **state)
+{
+    (void)state;
+    static const uint64_t wanted[] = {64 << 10, MIB, 5 * MIB, 16 * MIB, 32 * MIB, 50 * GIB};
+    for (unsigned i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        struct parts q;
+        uint64_t sum = 0;
+        parts_init_growing(&q, wanted[i]);
+        parts_grow(&q, 10 * TIB, 1);
+        assert_in_range(q.n, 1, 10000);
+        for (uint32_t no = 1; no <= q.n; no++) {
+            assert_int_equal(parts_offset(&q, no), sum);
+            assert_in_range(parts_length(&q, no), 1, 50 * GIB);
+            sum += parts_length(&q, no);
+        }
+        assert_int_equal(sum, 10 * TIB);
+        assert_int_equal(parts_length(&q, 1), wanted[i]);
+        parts_fini(&q);
+    }
+}
+
+static void a_stream_too_large(void **state)
+{
+    (void)state;
+    struct oc_err err;
+    struct xfer_put *p = stream(0, 0, PUT_NEW, 0);
+    grow(p, 10 * TIB, 0);
+    assert_int_equal(xfer_put_grow(p, 10 * TIB + 1, 0, &err), OCID_E_TOO_LARGE);
+    xfer_put_free(p);
+}
+
+static void a_stream_goes_on_without_what_has_arrived(void **state)
+{
+    (void)state;
+    struct xfer_put *p = stream(5, 10, PUT_OPEN, 1);
+    grow(p, 25, 1);
+    xfer_put_have(p, 1, 10, "a", 1);
+    xfer_put_have(p, 3, 5, "c", 3);
+    step(p, STEP_CHECK, OP_NONE, STEP_OK);
+    struct xfer_step s = expect(p, STEP_REQUEST, OP_LIST_PARTS);
+    xfer_put_listed(p, 1, 10, "a");
+    xfer_put_listed(p, 3, 5, "c");
+    xfer_put_end(p, &s, STEP_OK, NULL, 0);
+    part(p, 2, STEP_OK, "b");
+    up_to_commit(p);
+    step(p, STEP_REQUEST, OP_COMMIT, STEP_OK);
+    over(p, STEP_DONE);
+}
+
+static void what_of_a_stream_was_lost_cannot_be_sent_again(void **state)
+{
+    (void)state;
+    struct put_facts f;
+    struct xfer_put *p = stream(5, 10, PUT_OPEN, 1);
+    grow(p, 25, 1);
+    xfer_put_have(p, 1, 10, "a", 1);
+    step(p, STEP_CHECK, OP_NONE, STEP_OK);
+    step(p, STEP_REQUEST, OP_LIST_PARTS, STEP_OK); /* which lists none */
+    xfer_put_facts(p, &f);
+    assert_true(f.lost);
+    step(p, STEP_SAVE, OP_NONE, STEP_OK);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_OK);
+    over(p, STEP_FAILED);
+
+    p = stream(5, 10, PUT_NEW, 0);
+    grow(p, 20, 0);
+    up_to_parts(p);
+    part(p, 1, STEP_OK, "a");
+    part(p, 2, STEP_NO_UPLOAD, NULL);
+    xfer_put_facts(p, &f);
+    assert_true(f.lost);
+    over(p, STEP_FAILED);
+
+    p = stream(5, 10, PUT_NEW, 0);
+    grow(p, 20, 0);
+    up_to_parts(p);
+    part(p, 1, STEP_NO_UPLOAD, NULL); /* nothing had arrived */
+    step(p, STEP_SAVE, OP_NONE, STEP_OK);
+    step(p, STEP_REQUEST, OP_CREATE, STEP_FATAL);
+    over(p, STEP_FAILED);
+}
+
 static void stopped_in_each_stage(void **state)
 {
     (void)state;
@@ -837,6 +985,12 @@ int main(void)
         cmocka_unit_test(resumed_at_its_commit),
         cmocka_unit_test(resumed_from_an_intent),
         cmocka_unit_test(resumed_to_abort),
+        cmocka_unit_test(small_streams),
+        cmocka_unit_test(a_large_stream),
+        cmocka_unit_test(parts_of_a_stream_grow),
+        cmocka_unit_test(a_stream_too_large),
+        cmocka_unit_test(a_stream_goes_on_without_what_has_arrived),
+        cmocka_unit_test(what_of_a_stream_was_lost_cannot_be_sent_again),
         cmocka_unit_test(stopped_in_each_stage),
         cmocka_unit_test(long_etags),
         cmocka_unit_test(lives_at_random),

@@ -106,6 +106,7 @@ class Status(NamedTuple):
     n_cancelled: int = 0
     sealed: bool = False
     held: str = ""  # the limit that holds it back, a sentence
+    reading: bool = False
     job: Mapping[str, Any] = {}
     outcome: Outcome = Outcome()
 
