@@ -551,9 +551,9 @@ static void on_end_saved(struct room_op *o)
     p->filling = 0;
     if (!err.code) {
         p->ended = 1;
-        u->job->reading = 0;
         end_polling(u);
-        job_close_pipe(u->job);
+        job_close_pipe(u->job); /* before it looks like a memfd */
+        u->job->reading = 0;
         feed_touch(&u->room->feed, u->job);
         xfer_put_grow(p->plan, p->n_read, 1, &err);
     }
