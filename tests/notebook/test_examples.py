@@ -3,6 +3,7 @@
 for functions (`fdk`) runs."""
 
 import array
+import json
 import os
 import sys
 from pathlib import Path
@@ -41,6 +42,12 @@ def inside(store, tmp_path):
 
 
 @pytest.fixture
+def links(tmp_path):
+    with Function("links", tmp_path / "links", FDK) as one:
+        yield one
+
+
+@pytest.fixture
 def run(ocid, tmp_path, monkeypatch):
     """run(BUCKET="b", …): the notebook with these values instead of its own."""
     oracle = tmp_path / "bin/oci"
@@ -64,15 +71,18 @@ def run(ocid, tmp_path, monkeypatch):
     return execute
 
 
-def test_the_notebook_of_the_examples(run, inside, store, b):
-    client = run(BUCKET=b, INSIDE=inside.listener)
+def test_the_notebook_of_the_examples(run, inside, links, store, b):
+    client = run(BUCKET=b, INSIDE=inside.listener, LINKS=links.listener)
     assert store.object_bytes(f"{b}/run7/all") == array.array("d", range(8000)).tobytes()
     assert f"(8000, {float(sum(range(8000)))})" in shown(client)
-    assert inside.left() == []
+    summary = json.loads(store.object_bytes(f"{b}/run7/summary.json"))
+    assert summary == {"n": 8000, "sum": sum(range(8000)), "min": 0, "max": 7999}
+    assert str(summary) in shown(client)
+    assert inside.left() == links.left() == []
 
 
-def test_what_a_function_raises_comes_back(run, inside, store, b):
+def test_what_a_function_raises_comes_back(run, inside, links, store, b):
     store.put_object(f"{b}/run7/all", b"older")
     with pytest.raises(CellExecutionError, match="502.*exists"):
-        run(BUCKET=b, INSIDE=inside.listener)
+        run(BUCKET=b, INSIDE=inside.listener, LINKS=links.listener)
     assert inside.left() == []

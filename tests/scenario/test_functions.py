@@ -5,7 +5,6 @@
 import array
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,24 +15,11 @@ from functions import STAND_IN, Function
 from harness import KIB, ROOT, SLOW, binaries, blob
 from test_modes import Function as Resource
 
-sys.path.insert(0, str(ROOT / "tests/store"))
-
-from rawclient import Raw  # noqa: E402
-
 
 @pytest.fixture
-def link(store, profile, b):
-    """link("o", "ObjectRead"): a URL that is good for this object and nothing else."""
-    raw = Raw(store.host, store.port, profile)
-
-    def make(name, access, seconds=3600):
-        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
-        reply = raw.call("POST", f"/n/{store.namespace}/b/{b}/p/", {
-            "name": name, "objectName": name, "accessType": access, "timeExpires": expires})
-        assert reply.status == 200, reply.body
-        return store.url + reply.json["accessUri"]
-    yield make
-    raw.close()
+def link(ocid, b):
+    """link("o", "read"): a URL that is good for this object and nothing else."""
+    return lambda name, access: ocid.client.share(f"oci://{b}/{name}", access=access)
 
 
 @pytest.fixture
@@ -59,7 +45,7 @@ def start_inside(tmp_path, store):
 def test_links_are_all_it_needs(by_links, store, b, link):
     numbers = array.array("d", range(-10, 1000))
     store.put_object(f"{b}/in", numbers.tobytes())
-    asked = {"input": link("in", "ObjectRead"), "output": link("out", "ObjectWrite")}
+    asked = {"input": link("in", "read"), "output": link("out", "write")}
     store.clear_log()
     for _ in range(2):  # a call may come twice
         status, text = by_links.call(asked)
@@ -72,7 +58,7 @@ def test_links_are_all_it_needs(by_links, store, b, link):
 
 def test_a_link_that_does_not_serve_is_said(by_links, store, b, link):
     store.put_object(f"{b}/in", bytes(8))
-    to_read, to_write = link("in", "ObjectRead"), link("out", "ObjectWrite")
+    to_read, to_write = link("in", "read"), link("out", "write")
     status, text = by_links.call({"input": to_write, "output": to_write})
     assert status == 502 and "link to read" in text and "share again" in text
     status, text = by_links.call({"input": to_read, "output": to_read})
@@ -87,7 +73,7 @@ def test_a_busy_service_is_asked_again(by_links, store, b, link):
     store.put_object(f"{b}/in", bytes(8))
     store.on("GetObject", do="reset", count=1)
     store.on("PutObject", do="status", status=503, count=1)
-    asked = {"input": link("in", "ObjectRead"), "output": link("out", "ObjectWrite")}
+    asked = {"input": link("in", "read"), "output": link("out", "write")}
     assert by_links.call(asked)[0] == 200
     store.on("GetObject", do="status", status=503, count=0)
     store.clear_log()

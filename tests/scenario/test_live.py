@@ -3,6 +3,7 @@
 none is answered otherwise than expected, nothing stays behind, and who has set it up wrongly is
 told how to mend it."""
 
+import contextlib
 import json
 import os
 import re
@@ -483,7 +484,11 @@ def test_ctrl_c_between_questions_leaves_nothing(person, store, b):
 
 def test_ctrl_c_before_it_begins(person, store, b):
     until(lambda: person.read() or "Begin?" in person.seen, "it asks")
-    person.interrupts()
+    for _ in range(3):  # Python does not hear one that comes between its prompt and its read
+        person.interrupts()
+        with contextlib.suppress(TimeoutError):
+            until(person.read, "it has heard", 5 * SLOW)
+            break
     assert person.end() == 130 and "Traceback" not in person.seen
     assert store.count("PutObject") == 0
 
