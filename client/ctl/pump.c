@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +69,7 @@ static int can_be_passed(int fd)
 int pump_begin(struct pump *p, int in)
 {
     sigset_t all, before;
+    pthread_t thread;
     int ends[2];
     struct stat st;
     *p = (struct pump){.fd = -1, .in = -1, .out = -1};
@@ -86,7 +88,7 @@ int pump_begin(struct pump *p, int in)
     p->out = ends[1];
     sigfillset(&all); /* Ctrl-C is the main thread's; a closed pipe is an error of write() */
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rc = pthread_create(&p->thread, NULL, run, p);
+    int rc = pthread_create(&thread, NULL, run, p);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
+    return rc ? rc : pthread_detach(thread);
 }

@@ -5,13 +5,12 @@
 #ifndef CTL_PUMP_H
 #define CTL_PUMP_H
 
-#include <pthread.h>
+#include <stdatomic.h>
 
 struct pump {
     int fd; /* the reading end for the daemon, to be closed once it was passed; -1: none */
     int in, out;
-    int error; /* errno of a read that has failed: the pipe stays open, so that it shows no end */
-    pthread_t thread;
+    atomic_int error; /* errno of a read that has failed: the pipe stays open, so shows no end */
 };
 
 /* in itself (another descriptor: it may be closed) if it is a pipe of the user's; for a file, a
