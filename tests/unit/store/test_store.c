@@ -81,6 +81,7 @@ static void a_refused_op_fails_alone(void **state)
     free(heavy);
 }
 
+#ifdef OCID_FAULTS
 static const struct {
     const char *fault;
     int code;
@@ -136,6 +137,7 @@ static void a_failed_open_can_be_tried_again(void **state)
     assert_null(k->store);
     assert_int_equal(kit_open(k, &err), 0);
 }
+#endif
 
 static void a_second_opener_is_refused(void **state)
 {
