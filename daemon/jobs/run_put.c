@@ -4,9 +4,8 @@
  *
  * Control loop. xfer/put.c says what is next; here each step is carried out and its end reported.
  * A stream is a put of what comes down a pipe: its bytes go to the spool file as far as the planner
- * has room for them, and what has arrived is cut out of it again. See feed().
+ * has room for them, and what has arrived is cut out of it again. See stream_feed().
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -18,31 +17,10 @@
 #include "core/mem.h"
 #include "jobs/files.h"
 #include "jobs/room.h"
-#include "jobs/run.h"
+#include "jobs/run_put.h"
 #include "jobs/spec.h"
 
 enum { SUM_TRIES = 3 };
-
-struct put {
-    struct xfer_put *plan;
-    struct xfer_file *file; /* NULL: small, or not open yet */
-    char *bytes;            /* small: the whole of it */
-    uint32_t crc32c;        /* of one request's body, as its headers said it */
-    struct file_identity identity;
-    char upload_id[OCI_UPLOAD_ID_SIZE];
-    char page[256];        /* LIST_PARTS: opc-next-page */
-    uv_poll_t poll;        /* stream: of the pipe */
-    int polling;           /* it is open */
-    int filling;           /* bytes, or the news of their end, are on their way to disk */
-    int ended;             /* they all are on disk, and so is that */
-    uint64_t n_read;       /* on disk so far */
-    unsigned n_sum;        /* sums that did not agree, in a row */
-    struct oc_err damaged; /* the last sums that did not agree: the reason if it is given up */
-    int verified;
-    char etag[129], version_id[129], request_id[129];
-};
-
-static void with_plan(struct run *u);
 
 static char *copy(struct ocp_str s)
 {
@@ -71,45 +49,9 @@ static void on_source(struct file_task *t)
         u->job->bytes = t->identity.size;
         t->file = NULL;
         t->bytes = NULL;
-        with_plan(u);
+        put_with_plan(u);
     }
     file_task_free(t);
-}
-
-static void on_stream(struct file_task *t)
-{
-    struct run *u = t->arg;
-    struct put *p = u->of;
-    if (!run_work_end(u)) {
-        file_task_free(t);
-        return;
-    }
-    if (t->err.code) {
-        run_fail(u, &t->err);
-    } else {
-        p->file = t->file;
-        t->file = NULL;
-        with_plan(u);
-    }
-    file_task_free(t);
-}
-
-/* Without its pipe a stream goes on only if its end was read in an earlier life. */
-static void open_stream(struct run *u)
-{
-    struct oc_err err;
-    int fresh = u->job->pipe_fd >= 0;
-    if (!fresh && u->job->reading) {
-        oc_fail(&err, OCID_E_SOURCE_CHANGED, 0,
-                "the daemon ended before the end of the pipe was read: push it again");
-        run_fail(u, &err);
-        return;
-    }
-    struct file_task *t = file_task_new(FILE_STREAM, on_stream, u);
-    t->path = copy(u->spec.source);
-    t->fresh = fresh;
-    run_work_begin(u);
-    file_task_submit(u->room->gate, t);
 }
 
 static void open_source(struct run *u)
@@ -140,9 +82,9 @@ static void prepare(struct run *u)
     if (p->plan)
         run_ready(u);
     else if (u->stopping) /* only to clean up: no file is needed */
-        with_plan(u);
+        put_with_plan(u);
     else if (spec_is_stream(&u->spec))
-        open_stream(u);
+        stream_open(u);
     else
         open_source(u);
 }
@@ -218,7 +160,7 @@ static int resume(struct run *u)
     return 1;
 }
 
-static void with_plan(struct run *u)
+void put_with_plan(struct run *u)
 {
     struct put *p = u->of;
     struct put_limits limits;
@@ -452,7 +394,7 @@ static void on_saved(struct room_op *o)
 }
 
 /* The row of the transfer: its phase and, once there is one, the upload's id. */
-static struct store_xfer row_of(const struct run *u, const char *upload_id)
+struct store_xfer put_row(const struct run *u, const char *upload_id)
 {
     const struct put *p = u->of;
     struct put_facts f;
@@ -478,7 +420,7 @@ static void save(struct run *u)
     }
     struct room_op *o = room_op_new(u->room, STORE_XFER, on_saved, u);
     o->text[0] = oc_strdup(p->upload_id);
-    o->op.xfer = row_of(u, o->text[0]);
+    o->op.xfer = put_row(u, o->text[0]);
     run_work_begin(u);
     room_save_xfer(o, o->op.xfer.phase == PUT_INTENT);
 }
@@ -527,170 +469,13 @@ static void finish(struct run *u)
     run_done(u, &o);
 }
 
-/* ---- what comes down a pipe ---- */
-
-static void feed(struct run *u);
-
-static void end_polling(struct run *u)
-{
-    struct put *p = u->of;
-    if (!p->polling)
-        return;
-    uv_poll_stop(&p->poll);
-    life_close(&u->life, (uv_handle_t *)&p->poll);
-    p->polling = 0;
-    u->free_late = p;
-}
-
-/* The row tells that there is no more: from now on the job outlives the daemon. */
-static void on_end_saved(struct room_op *o)
-{
-    struct run *u = o->arg;
-    struct put *p = u->of;
-    struct oc_err err = o->op.err;
-    p->filling = 0;
-    if (!err.code) {
-        p->ended = 1;
-        end_polling(u);
-        job_close_pipe(u->job); /* before it looks like a memfd */
-        u->job->reading = 0;
-        feed_touch(&u->room->feed, u->job);
-        xfer_put_grow(p->plan, p->n_read, 1, &err);
-    }
-    run_go_on(u, &err);
-}
-
-static void save_end(struct run *u)
-{
-    struct put *p = u->of;
-    struct room_op *o = room_op_new(u->room, STORE_XFER, on_end_saved, u);
-    o->text[0] = oc_strdup(p->upload_id);
-    o->op.xfer = row_of(u, o->text[0]);
-    o->op.xfer.total = p->n_read;
-    p->filling = 1;
-    run_work_begin(u);
-    room_op_post(o);
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-    struct put *p = OC_OWNER(poll, struct put, poll);
-    (void)status;
-    (void)events;
-    uv_poll_stop(&p->poll);
-    feed(poll->data);
-}
-
-static int wait_for_more(struct run *u, struct oc_err *err)
-{
-    struct put *p = u->of;
-    if (!p->polling && uv_poll_init(u->room->uv, &p->poll, u->job->pipe_fd))
-        return oc_fail(err, OCID_E_INVALID, 0, "the pipe cannot be watched");
-    if (!p->polling)
-        life_open(&u->life, (uv_handle_t *)&p->poll);
-    p->polling = 1;
-    uv_poll_start(&p->poll, UV_READABLE | UV_DISCONNECT, on_readable);
-    return 0;
-}
-
-/* A pipe's writer that has died looks as one that has finished: a size that was told shows it. */
-static int check_size(const struct run *u, int ended, struct oc_err *err)
-{
-    const struct put *p = u->of;
-    if (!OCP_HAS(&u->spec, job, size) || p->n_read == u->spec.size ||
-        (p->n_read < u->spec.size && !ended))
-        return 0;
-    return oc_fail(err, OCID_E_SOURCE_CHANGED, 0,
-                   "the pipe gave %s%" PRIu64 " bytes, and %" PRIu64 " were announced",
-                   ended ? "" : "more than ", ended ? p->n_read : u->spec.size, u->spec.size);
-}
-
-static void on_filled(struct file_task *t)
-{
-    struct run *u = t->arg;
-    struct put *p = u->of;
-    struct oc_err err = t->err;
-    int ended = t->ended;
-    uint64_t n = t->size;
-    file_task_free(t);
-    p->filling = 0;
-    p->n_read += n;
-    if (!run_work_end(u))
-        return;
-    if (p->n_read > u->job->bytes)
-        u->job->bytes = p->n_read;
-    if (!err.code)
-        check_size(u, ended, &err);
-    if (n && (err.code == 0 || oc_err_retry(err.code) != OC_RETRY_NEVER)) {
-        struct oc_err large;
-        if (xfer_put_grow(p->plan, p->n_read, 0, &large))
-            err = large;
-    }
-    if (!err.code && ended) {
-        save_end(u);
-        return;
-    }
-    if (!err.code && !n)
-        wait_for_more(u, &err);
-    if (err.code) {
-        run_fail(u, &err);
-        return;
-    }
-    u->n_work++; /* it must outlive feed() */
-    feed(u);
-    if (run_work_end(u) && n && !u->retry_at)
-        run_ready(u);
-}
-
-/* Reads on if the planner has room: a part more than are in flight is kept. The pool reads, as much
- * as is there; when that was nothing the loop waits for more. */
-static void feed(struct run *u)
-{
-    struct put *p = u->of;
-    if (!u->job->reading || !p->plan || p->filling || u->stopping || u->retry_at)
-        return;
-    if (u->room->stopping) {
-        run_rest(u);
-        return;
-    }
-    uint64_t room = xfer_put_room(p->plan);
-    if (room <= p->n_read || (p->polling && uv_is_active((uv_handle_t *)&p->poll)))
-        return;
-    struct file_task *t = file_task_new(FILE_FILL, on_filled, u);
-    t->fd = fcntl(u->job->pipe_fd, F_DUPFD_CLOEXEC, 3);
-    t->path = copy(u->spec.source);
-    t->file = xfer_file_ref(p->file);
-    t->offset = p->n_read;
-    t->length = room - p->n_read;
-    p->filling = 1;
-    if (u->job->state != OCP_ENUM_state_running)
-        job_enter(u->room, u->job, OCP_ENUM_state_running, OCP_ENUM_why_none);
-    run_work_begin(u);
-    file_task_submit(u->room->gate, t);
-}
-
-static void on_dropped(struct file_task *t)
-{
-    room_pump(t->arg); /* the daemon may wait for it to end */
-    file_task_free(t);
-}
-
-/* What has arrived, and is known to have, needs no place on disk. */
-static void drop_part(struct run *u, uint32_t part_no, uint64_t length)
-{
-    struct put *p = u->of;
-    struct file_task *t = file_task_new(FILE_DROP, on_dropped, u->room);
-    t->file = xfer_file_ref(p->file);
-    t->offset = xfer_put_offset(p->plan, part_no);
-    t->length = length;
-    file_task_submit(u->room->gate, t);
-}
+/* ---- what is next ---- */
 
 static enum run_sent send_next(struct run *u)
 {
     struct put *p = u->of;
     struct xfer_step s;
-    feed(u);
+    stream_feed(u);
     for (;;) {
         if (u->stopping && !u->cleaning)
             return RUN_BUSY;
@@ -699,7 +484,7 @@ static enum run_sent send_next(struct run *u)
         case STEP_REQUEST:
             if (!request(u, &s))
                 return RUN_BUSY;
-            feed(u); /* with one more in flight there is room for one more */
+            stream_feed(u); /* with one more in flight there is room for one more */
             return RUN_SENT;
         case STEP_SAVE:
             save(u);
@@ -781,7 +566,7 @@ static void on_part_saved(struct room_op *o)
 {
     struct run *u = o->arg;
     if (spec_is_stream(&u->spec) && !o->op.err.code && !run_is_over(u))
-        drop_part(u, o->op.parts->part_no, o->op.parts->bytes);
+        stream_drop(u, o->op.parts->part_no, o->op.parts->bytes);
     run_work_end(u);
 }
 
@@ -942,7 +727,7 @@ static void answered(struct run *u, struct run_request *q, int ok)
         run_fail(u, &err);
         return;
     }
-    feed(u);
+    stream_feed(u);
     if (err.code == OCID_E_CHECKSUM)
         p->damaged = err;
     if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST || how == STEP_CHANGED)
@@ -970,7 +755,7 @@ static void write_row(struct run *u)
     struct put *p = u->of;
     struct room_op *o = room_op_new(u->room, STORE_XFER, NULL, NULL);
     o->text[0] = oc_strdup(p->upload_id);
-    o->op.xfer = row_of(u, o->text[0]);
+    o->op.xfer = put_row(u, o->text[0]);
     room_op_post(o);
 }
 
@@ -1040,7 +825,7 @@ enum run_owns run_put_owns(const struct run *u, struct ocp_str bucket, const cha
 static void keep(struct run *u)
 {
     const struct put *p = u->of;
-    struct store_xfer row = row_of(u, p->upload_id);
+    struct store_xfer row = put_row(u, p->upload_id);
     room_saved_keep(u->room, &row);
     write_row(u);
 }
@@ -1057,7 +842,7 @@ static void put_free(struct run *u)
     if (p->file)
         xfer_file_unref(p->file);
     free(p->bytes);
-    end_polling(u);
+    stream_end(u);
     if (u->free_late != p)
         free(p);
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_put.h - what run_put.c and run_stream.c know of an upload.
+ *
+ * Control loop; private to the two.
+ */
+#ifndef JOBS_RUN_PUT_H
+#define JOBS_RUN_PUT_H
+
+#include "jobs/files.h"
+#include "jobs/run.h"
+
+struct put {
+    struct xfer_put *plan;
+    struct xfer_file *file; /* NULL: small, or not open yet */
+    char *bytes;            /* small: the whole of it */
+    uint32_t crc32c;        /* of one request's body, as its headers said it */
+    struct file_identity identity;
+    char upload_id[OCI_UPLOAD_ID_SIZE];
+    char page[256];        /* LIST_PARTS: opc-next-page */
+    uv_poll_t poll;        /* stream: of the pipe */
+    int polling;           /* it is open */
+    int filling;           /* bytes, or the news of their end, are on their way to disk */
+    int ended;             /* they all are on disk, and so is that */
+    uint64_t n_read;       /* on disk so far */
+    unsigned n_sum;        /* sums that did not agree, in a row */
+    struct oc_err damaged; /* the last sums that did not agree: the reason if it is given up */
+    int verified;
+    char etag[129], version_id[129], request_id[129];
+};
+
+/* The file is open, or none is needed: goes on with the plan of an earlier life or a new one. */
+void put_with_plan(struct run *u);
+
+/* The row of the transfer as it stands; borrows upload_id. */
+struct store_xfer put_row(const struct run *u, const char *upload_id);
+
+/* Opens the spool file, then put_with_plan(). Without its pipe a stream goes on only if its end was
+ * read in an earlier life; else the job fails. */
+void stream_open(struct run *u);
+
+/* Reads on if the planner has room: a part more than are in flight is kept. The pool reads, as much
+ * as is there; when that was nothing the loop waits for more. Nothing for a put that is no stream.
+ */
+void stream_feed(struct run *u);
+
+/* What has arrived, and is known to have, needs no place on disk. */
+void stream_drop(struct run *u, uint32_t part_no, uint64_t length);
+
+/* The pipe is watched no more. */
+void stream_end(struct run *u);
+
+#endif
