@@ -68,7 +68,7 @@ def test_more_than_a_page_and_more_parts_than_a_page(ocid, store, b, profile):
 
 def test_a_list_survives_throttling_and_what_vanishes_under_it(ocid, store, b, profile):
     ids = begin(store, profile, b, [f"o{i}" for i in range(20)], [100])
-    store.on("ListMultipartUploadParts", nth=4, do=503)
+    store.on("ListMultipartUploadParts", object="o3", do=503)
     store.on("ListMultipartUploadParts", object="o7", do=404,
              code="UploadNotFound")
     rows = list(ocid.client.uploads(b))
