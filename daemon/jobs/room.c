@@ -167,14 +167,16 @@ static void put_aside(struct room *r, struct job *j)
 
 /* ---- grants ---- */
 
-/* 1: it may not start now, for its host's or its set's sake. */
+/* 1: it may not start now, for its host's, its set's or its mount's sake. */
 static int is_put_aside(struct room *r, struct job *j, enum sched_queue q)
 {
     if (is_held_back(r, j))
         put_aside(r, j);
     else if (limits_set_is_full(r, j, q))
         sched_set_aside(j, q);
-    return j->in_lane != 0;
+    else
+        return hung_sleeps(r, j);
+    return 1;
 }
 
 static void start_some(struct room *r)
@@ -192,10 +194,6 @@ static void start_some(struct room *r)
             n_held++;
             continue;
         }
-        if (hung_sleeps(r, j)) {
-            n_held++;
-            continue;
-        }
         ahead++;
         sched_charge(j, START_EXPRESS, j->bytes);
         run_start(r, j);
@@ -203,10 +201,6 @@ static void start_some(struct room *r)
     while (r->n_starting[1] + r->sched.n_queued[READY_BULK] < READY_BULK_AHEAD &&
            n_held < HOLD_TURN && (j = sched_take(&r->sched, START_BULK))) {
         if (is_put_aside(r, j, START_BULK)) {
-            n_held++;
-            continue;
-        }
-        if (hung_sleeps(r, j)) {
             n_held++;
             continue;
         }
