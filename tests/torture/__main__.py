@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
 
 from harness import Store, binaries, make_profile  # noqa: E402
 
-from . import changed, faults, kills, mounts, network, power, restarts, syscalls  # noqa: E402
+from . import changed, faults, kills, load, mounts, network, power, restarts, syscalls  # noqa: E402
 from .mutants import MUTANTS, hunt, in_sources  # noqa: E402
 from .world import World, silence  # noqa: E402
 
 SUITES = {suite.name: suite for suite in (
     kills.AtSyscall(), kills.AtRandom(), power.Cut(), faults.Store(), syscalls.Errors(),
-    changed.Source(), restarts.Restarts(), restarts.Load(), network.Network(), mounts.Mount())}
+    changed.Source(), restarts.Restarts(), load.Load(), network.Network(), mounts.Mount())}
 _worker = {}
 
 
@@ -68,7 +68,7 @@ def run_life(task):
                 trouble = tell(error, world)
     except Exception:
         trouble = traceback.format_exc()
-    passed = n_points if not trouble else max(0, len(at) - 1)
+    passed = max(0, len(at) - 1) if trouble else len(at)
     if trouble:
         trouble = f"{name}/{number}, point {len(at)} ({at[-1] if at else 'before'}): {trouble}"
     return task, passed, trouble, time.monotonic() - began
@@ -92,7 +92,7 @@ def tell(error, world):
 
 def lives_of(suite, seed, long, only=None):
     points = suite.long_points if long else suite.points
-    per = suite.per_life
+    per = min(suite.per_life, points)
     numbers = [only] if only is not None else range((points + per - 1) // per)
     return [(seed, suite.name, n, per if only is not None else min(per, points - n * per))
             for n in numbers]

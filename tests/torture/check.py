@@ -166,11 +166,7 @@ class Check:
         ledger, world = self.world.ledger, self.world
         queue = self.queue()
         self._accepted(queue)
-        self._destinations()
-        for item in ledger.items.values():
-            if not item.final:
-                raise Violation(f"{item} has not ended")
-            self._object(item)
+        self.settled()
         if queue.transfers:
             raise Violation(f"rows of transfers are left: {queue.transfers}")
         left = [(path.name, self._owner(path)) for path in world.ocid.part_files()]
@@ -179,11 +175,22 @@ class Check:
         left = [path for path in world.ocid.state.rglob("spool/*")]
         if left:
             raise Violation(f"spooled bytes are left: {left}")
-        left = [u["object"] for u in world.uploads() if not ledger.is_orphan(u)]
+        self._log()
+
+    def settled(self):
+        """All has ended, and disk and service are as these ends say."""
+        ledger = self.world.ledger
+        self._destinations()
+        names = self.world.names()
+        for item in ledger.items.values():
+            if not item.final:
+                raise Violation(f"{item} has not ended")
+            if item.name is not None:
+                self._object(item, item.name in names)
+        left = [u["object"] for u in self.world.uploads() if not ledger.is_orphan(u)]
         if left:
             raise Violation(f"uploads are left at the service: {left}")
         self._once()
-        self._log()
 
     def _owner(self, path):
         """The job that a part file belongs to, and how it ended."""
@@ -191,11 +198,8 @@ class Check:
         item = self.world.ledger.by_id.get(int(number) if number.isdigit() else None)
         return f"{item}: {item.final}" if item else "nobody"
 
-    def _object(self, item):
+    def _object(self, item, there):
         store, bucket = self.world.store, self.world.bucket
-        if item.name is None:
-            return
-        there = item.name in self.world.names()
         if item.kind == "delete":
             if there and item.final[0] == "done":
                 raise Violation(f"{item} is done, but the object is there")

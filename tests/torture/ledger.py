@@ -160,6 +160,18 @@ class Ledger:
                 item.final = end
                 self.world.check.end(item)
 
+    def forget(self):
+        """What has ended was looked at: neither it nor its traces are needed any more."""
+        store, bucket = self.world.store, self.world.bucket
+        names = self.world.names()
+        for item in self.items.values():
+            if item.dest:
+                item.dest.unlink(missing_ok=True)
+            if item.name in names:
+                store.delete_object(f"{bucket}/{item.name}")
+        self.items, self.by_id = {}, {}
+        store.clear_log()
+
     # What there is.
 
     def is_orphan(self, upload):

@@ -5,12 +5,9 @@ systemd does: who knocks meanwhile is served by the next one."""
 import os
 import socket
 
-from harness import KIB, SLOW, Wire, framed, msgpack
+from harness import SLOW, Wire, framed, msgpack
 
-from .ledger import Violation, bytes_of
-
-RSS_GROWTH_KIB = 48 * KIB
-FDS_GROWTH = 40
+from .ledger import Violation
 
 
 class Restarts:
@@ -49,40 +46,3 @@ class Restarts:
         if None in replies or replies[1][2] is not None:
             raise Violation(f"who knocked during the restart was answered {replies}")
         world.ledger.answered(item, replies[1][3]["ids"][0])
-
-
-class Load:
-    """Thousands of jobs through one daemon, 500 a point: memory and descriptors stay flat."""
-
-    name, points, long_points, per_life = "load", 20, 1000, 20
-    settings = {"transfer__connections": 32}
-
-    def life(self, world, number, n_points, tick):
-        world.up()
-        ledger, path = world.ledger, world.ocid.file(bytes_of(3 * KIB, 1), "load")
-        ledger.sources = [(path, bytes_of(3 * KIB, 1)), *ledger.sources[:4]]
-        first = None
-        for k in range(n_points):
-            tick(f"job {500 * k + 1} and on")
-            for _ in range(10):
-                ledger.submit(world.wire, [ledger.new() for _ in range(50)])
-            while len(ledger.open()) > 500:
-                world.look(50)
-            if k == n_points // 3:
-                first = self._size(world)
-        while ledger.open():
-            world.look(200)
-        self._compare(first, self._size(world))
-        world.come_to_rest()
-
-    @staticmethod
-    def _size(world):
-        pid = world.ocid.process.pid
-        with open(f"/proc/{pid}/status", encoding="ascii") as lines:
-            rss = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-        return rss, len(os.listdir(f"/proc/{pid}/fd"))
-
-    @staticmethod
-    def _compare(first, last):
-        if last[0] > first[0] + RSS_GROWTH_KIB or last[1] > first[1] + FDS_GROWTH:
-            raise Violation(f"it grows: {first} KiB and descriptors after a third, {last} at the end")

@@ -207,7 +207,7 @@ class World:
                 raise Violation(f"{len(ledger.open())} jobs do not end: "
                                 f"{[(ledger.by_id[i], s) for i, s in zip(ids, short)]}")
         with contextlib.suppress(TimeoutError):  # what is left, the check says
-            until(self._tidy, "what jobs leave behind is cleaned up", 10 * SLOW)
+            until(self.tidy, "what jobs leave behind is cleaned up", 10 * SLOW)
         self.all_shown()
         self.stop()
         self.check.rest()
@@ -220,7 +220,8 @@ class World:
         if said.status or shown != left:
             raise Violation(f"uploads {left} are there, ocictl uploads shows {shown}: {said}")
 
-    def _tidy(self):
+    def tidy(self):
+        """Nothing is left behind, at the service or on the disk."""
         left = [u for u in self.uploads() if not self.ledger.is_orphan(u)]
         return not left and not self.ocid.part_files()
 
