@@ -16,24 +16,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/log.h"
 #include "core/mem.h"
 #include "jobs/files.h"
+#include "jobs/page.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
-#include "jobs/share.h"
 #include "jobs/uploads.h"
-#include "oci/encode.h"
 #include "proto/frame.h"
-#include "proto/json.h"
 #include "proto/text.h"
 
-enum { PAGE_BYTES = 4 << 20, OBJECT_NAME_MAX = 1024, UPLOADS_A_PAGE = 100 };
-
-enum goes_to { TO_PIPE, TO_FILE, TO_MEMBERS };
+enum { PAGE_BYTES = 4 << 20, UPLOADS_A_PAGE = 100 };
 
 struct list {
-    enum goes_to to;
+    enum page_to to;
     char *cursor; /* start of the next page, NULL: the first */
     char *next;   /* pull: behind the page whose members are on their way to disk */
     uint64_t n_rows;
@@ -53,241 +48,7 @@ struct list {
     int polling;
 };
 
-/* One page, taken apart in the pool. */
-struct page_task {
-    struct work work;
-    struct run *run;
-    enum goes_to to;
-    int kind;
-    const char *uuid;        /* the store's */
-    char *body, *page_token; /* of the answer; owned */
-    char *start;             /* that the page was asked with; owned */
-    size_t n;
-    uint64_t left; /* rows that may still come; UINT64_MAX: any number */
-    char last_prefix[1025];
-    /* pull */
-    struct ocp_job member; /* what every member has; borrows from the run */
-    char *dest, *prefix;
-    /* file */
-    struct xfer_file *file;
-    uint64_t offset;
-    /* results */
-    struct oc_buf rows;
-    struct uploads uploads;
-    uint32_t n_rows;
-    char *next;
-    struct oc_err err;
-};
-
 static void next_page(struct run *u);
-
-/* ---- in the pool ---- */
-
-static void add_row(struct page_task *t, const struct ocp_row *row)
-{
-    if (t->to == TO_PIPE) {
-        ocp_frame_message(&t->rows, &ocp_desc_row, row);
-    } else {
-        ocp_json(&ocp_desc_row, row, &t->rows);
-        oc_buf_add(&t->rows, "\n", 1);
-    }
-    t->n_rows++;
-}
-
-/* dest/rest-of-name; 0, or why the name cannot become a file below dest. */
-static const char *member_path(const struct page_task *t, const char *name, char out[4097])
-{
-    size_t skip = strlen(t->prefix);
-    if (strncmp(name, t->prefix, skip))
-        return "it does not begin with the prefix asked for";
-    const char *rest = name + skip;
-    if (rest > name && rest[-1] != '/' && *rest == '/')
-        rest++;
-    if (!*rest)
-        return "nothing is left of it behind the prefix";
-    if (*rest == '/')
-        return "it begins with '/'";
-    for (const char *at = rest; at;) {
-        size_t n = strcspn(at, "/");
-        if (!n && !at[n])
-            return "it ends in '/': a directory marker";
-        if (!n)
-            return "it has an empty component";
-        if (n > 255)
-            return "a component is longer than 255 bytes";
-        if ((n == 1 && at[0] == '.') || (n == 2 && at[0] == '.' && at[1] == '.'))
-            return "it has a component '.' or '..'";
-        at = at[n] ? at + n + 1 : NULL;
-    }
-    for (const unsigned char *c = (const unsigned char *)rest; *c; c++)
-        if (*c < 0x20 || *c == 0x7f)
-            return "it has control bytes";
-    size_t n = strlen(t->dest);
-    int len = snprintf(out, 4097, "%s%s%s", t->dest, n && t->dest[n - 1] == '/' ? "" : "/", rest);
-    return len > 4096 ? "the path would be longer than 4096 bytes" : NULL;
-}
-
-/* A member of a pull. One whose name cannot be used is made, too: it fails at once and says so. */
-static void add_member(struct page_task *t, const struct oci_object *o)
-{
-    char path[4097];
-    struct ocp_job job = t->member;
-    size_t n = strlen(o->name);
-    const char *bad =
-        n > OBJECT_NAME_MAX ? "it is longer than 1024 bytes" : member_path(t, o->name, path);
-    OCP_SET(&job, job, kind, OCP_ENUM_kind_get);
-    OCP_SET(&job, job, object, ocp_str(n > OBJECT_NAME_MAX ? "" : o->name));
-    OCP_SET(&job, job, size, o->size);
-    if (bad) {
-        OCP_SET(&job, job, label, ocp_str(bad));
-        OCP_SET(&job, job, dest, ocp_str(""));
-    } else {
-        OCP_SET(&job, job, dest, ocp_str(path));
-    }
-    ocp_pack(&ocp_desc_job, &job, &t->rows);
-    t->n_rows++;
-}
-
-static int on_object(void *arg, const struct oci_object *o)
-{
-    struct page_task *t = arg;
-    struct ocp_row row = {0};
-    char created[OC_TIME_SIZE], modified[OC_TIME_SIZE];
-    if (t->n_rows >= t->left)
-        return 0;
-    if (t->to == TO_MEMBERS) {
-        size_t n = strlen(o->name);
-        if (!n || o->name[n - 1] != '/' || o->size) /* markers of directories are no files */
-            add_member(t, o);
-        return 0;
-    }
-    OCP_SET(&row, row, name, ocp_str(o->name));
-    if (o->has_size)
-        OCP_SET(&row, row, size, o->size);
-    if (o->etag)
-        OCP_SET(&row, row, etag, ocp_str(o->etag));
-    if (o->md5)
-        OCP_SET(&row, row, md5, ocp_str(o->md5));
-    if (o->created_ms)
-        OCP_SET(&row, row, time_created, ocp_str(oc_text_time(o->created_ms, created)));
-    if (o->modified_ms)
-        OCP_SET(&row, row, time_modified, ocp_str(oc_text_time(o->modified_ms, modified)));
-    if (o->storage_tier)
-        OCP_SET(&row, row, storage_tier, ocp_str(o->storage_tier));
-    if (o->archival_state)
-        OCP_SET(&row, row, archival_state, ocp_str(o->archival_state));
-    add_row(t, &row);
-    return 0;
-}
-
-static int on_prefix(void *arg, const char *prefix)
-{
-    struct page_task *t = arg;
-    struct ocp_row row = {0};
-    if (t->to == TO_MEMBERS || t->n_rows >= t->left || !strcmp(prefix, t->last_prefix))
-        return 0;
-    snprintf(t->last_prefix, sizeof t->last_prefix, "%s", prefix);
-    OCP_SET(&row, row, prefix, ocp_str(prefix));
-    add_row(t, &row);
-    return 0;
-}
-
-static int on_bucket(void *arg, const struct oci_bucket *b)
-{
-    struct page_task *t = arg;
-    struct ocp_row row = {0};
-    char created[OC_TIME_SIZE];
-    OCP_SET(&row, row, name, ocp_str(b->name));
-    if (b->etag)
-        OCP_SET(&row, row, etag, ocp_str(b->etag));
-    if (b->created_ms)
-        OCP_SET(&row, row, time_created, ocp_str(oc_text_time(b->created_ms, created)));
-    add_row(t, &row);
-    return 0;
-}
-
-/* The link itself is not among what the service tells of it. */
-static int on_par(void *arg, const struct oci_par *p)
-{
-    struct page_task *t = arg;
-    struct ocp_row row = {0};
-    char created[OC_TIME_SIZE], expires[OC_TIME_SIZE];
-    int prefix;
-    OCP_SET(&row, row, access, ocp_str(share_access(p->access, &prefix)));
-    if (prefix)
-        OCP_SET(&row, row, prefix, ocp_str(p->object ? p->object : ""));
-    else
-        OCP_SET(&row, row, name, ocp_str(p->object ? p->object : ""));
-    OCP_SET(&row, row, share_id, ocp_str(p->id));
-    OCP_SET(&row, row, share_name, ocp_str(p->name));
-    if (p->listing)
-        OCP_SET(&row, row, listing, true);
-    if (p->created_ms)
-        OCP_SET(&row, row, time_created, ocp_str(oc_text_time(p->created_ms, created)));
-    if (p->expires_ms)
-        OCP_SET(&row, row, time_expires, ocp_str(oc_text_time(p->expires_ms, expires)));
-    uint64_t job = share_owner(t->uuid, p->name);
-    if (job)
-        OCP_SET(&row, row, job, job);
-    add_row(t, &row);
-    return 0;
-}
-
-static void write_rows(struct page_task *t)
-{
-    int fd = xfer_file_fd(t->file);
-    for (size_t at = 0; at < t->rows.len;) {
-        ssize_t n = pwrite(fd, t->rows.data + at, t->rows.len - at, (off_t)(t->offset + at));
-        if (n < 0 && errno != EINTR) {
-            oc_fail(&t->err, errno == ENOSPC || errno == EDQUOT ? OCID_E_SPACE : OCID_E_DESTINATION,
-                    errno, "cannot write the listing");
-            return;
-        }
-        at += n > 0 ? (size_t)n : 0;
-    }
-    if (fdatasync(fd))
-        oc_fail(&t->err, OCID_E_DESTINATION, errno, "cannot sync the listing");
-}
-
-static void take_apart(struct work *w)
-{
-    struct page_task *t = OC_OWNER(w, struct page_task, work);
-    struct oci_objects_sink sink = {on_object, on_prefix, t};
-    if (t->kind == OCP_ENUM_kind_buckets || t->kind == OCP_ENUM_kind_uploads ||
-        t->kind == OCP_ENUM_kind_shares) {
-        if (t->kind == OCP_ENUM_kind_buckets)
-            oci_parse_buckets(t->body, t->n, on_bucket, t, &t->err);
-        else if (t->kind == OCP_ENUM_kind_shares)
-            oci_parse_pars(t->body, t->n, on_par, t, &t->err);
-        else
-            uploads_parse(&t->uploads, t->body, t->n, &t->err);
-        t->next = t->page_token;
-        t->page_token = NULL;
-    } else {
-        oci_parse_objects(t->body, t->n, t->start, &sink, &t->next, &t->err);
-    }
-    if (!t->err.code && t->n_rows >= t->left) {
-        free(t->next);
-        t->next = NULL;
-    }
-    if (!t->err.code && t->to == TO_FILE)
-        write_rows(t);
-}
-
-static void page_free(struct page_task *t)
-{
-    oc_buf_fini(&t->rows);
-    uploads_fini(&t->uploads);
-    if (t->file)
-        xfer_file_unref(t->file);
-    free(t->body);
-    free(t->page_token);
-    free(t->start);
-    free(t->next);
-    free(t->dest);
-    free(t->prefix);
-    free(t);
-}
 
 /* ---- the pipe ---- */
 
@@ -449,7 +210,7 @@ static void to_pipe(struct list *l)
 
 static void uploads_go_on(struct run *u);
 
-static void page_done(struct run *u, struct page_task *t)
+static void page_done(struct run *u, struct page *t)
 {
     struct list *l = u->of;
     char *next = oc_take(t->next);
@@ -462,7 +223,7 @@ static void page_done(struct run *u, struct page_task *t)
         return;
     }
     memcpy(l->last_prefix, t->last_prefix, sizeof l->last_prefix);
-    if (l->to == TO_MEMBERS) { /* asked for again if they cannot be taken now */
+    if (l->to == PAGE_TO_MEMBERS) { /* asked for again if they cannot be taken now */
         free(l->next);
         l->next = next;
         run_work_begin(u);
@@ -471,25 +232,25 @@ static void page_done(struct run *u, struct page_task *t)
     }
     page_ends(l, next, t->n_rows);
     switch (l->to) {
-    case TO_PIPE:
+    case PAGE_TO_PIPE:
         oc_buf_fini(&l->page);
         l->page = t->rows;
         oc_buf_init(&t->rows, 0);
         to_pipe(l);
         break;
-    case TO_FILE:
+    case PAGE_TO_FILE:
         l->file_bytes += t->rows.len;
         save_row(u);
         break;
-    case TO_MEMBERS:
+    case PAGE_TO_MEMBERS:
         break;
     }
 }
 
 static void on_taken_apart(struct work *w)
 {
-    struct page_task *t = OC_OWNER(w, struct page_task, work);
-    struct run *u = t->run;
+    struct page *t = OC_OWNER(w, struct page, work);
+    struct run *u = t->arg;
     struct oc_err err = t->err;
     if (run_work_end(u)) {
         if (err.code)
@@ -504,10 +265,10 @@ static void submit_page(struct run *u, struct run_request *q)
 {
     struct list *l = u->of;
     const struct ocp_job *s = &u->spec;
-    struct page_task *t = OC_NEW(struct page_task);
-    t->work.run = take_apart;
+    struct page *t = OC_NEW(struct page);
+    t->work.run = page_take_apart;
     t->work.done = on_taken_apart;
-    t->run = u;
+    t->arg = u;
     t->to = l->to;
     t->kind = u->job->kind;
     t->uuid = store_uuid(u->room->store);
@@ -522,7 +283,7 @@ static void submit_page(struct run *u, struct run_request *q)
     t->left = s->limit ? s->limit - l->n_rows : UINT64_MAX;
     memcpy(t->last_prefix, l->last_prefix, sizeof t->last_prefix);
     oc_buf_init(&t->rows, 64 << 20);
-    if (l->to == TO_MEMBERS) {
+    if (l->to == PAGE_TO_MEMBERS) {
         t->dest = oc_strndup(s->dest.p, s->dest.n);
         t->prefix = oc_strndup(s->object.p ? s->object.p : "", s->object.n);
         room_member_of(u->job, s, &t->member);
@@ -555,9 +316,9 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
                               : NULL,
         .end = s->end.n ? ocp_str_copy(s->end, end, sizeof end) : NULL,
         .delimiter = s->delimiter.n ? "/" : NULL,
-        .fields = l->to == TO_MEMBERS ? "name,size"
-                  : s->fields.n       ? ocp_str_copy(s->fields, fields, sizeof fields)
-                                      : NULL,
+        .fields = l->to == PAGE_TO_MEMBERS ? "name,size"
+                  : s->fields.n            ? ocp_str_copy(s->fields, fields, sizeof fields)
+                                           : NULL,
         .limit = s->limit && s->limit - l->n_rows < OCI_PAGE_MAX ? (unsigned)(s->limit - l->n_rows)
                                                                  : OCI_PAGE_MAX,
     };
@@ -642,7 +403,7 @@ static void next_page(struct run *u)
 {
     struct list *l = u->of;
     struct oc_err err;
-    if (l->to == TO_FILE && l->last) {
+    if (l->to == PAGE_TO_FILE && l->last) {
         publish(u);
         return;
     }
@@ -751,9 +512,9 @@ static enum run_sent send_next(struct run *u)
         return ask_parts(u);
     if (u->n_requests || u->n_work > 1 || l->page.len) /* run_grant() itself counts as one */
         return RUN_BUSY;
-    if (l->to == TO_FILE && !l->opened)
+    if (l->to == PAGE_TO_FILE && !l->opened)
         open_file(u);
-    else if (l->to == TO_MEMBERS && l->last)
+    else if (l->to == PAGE_TO_MEMBERS && l->last)
         leave(u);
     else
         next_page(u);
@@ -803,14 +564,14 @@ static void prepare(struct run *u)
     if (!l) {
         l = u->of = OC_NEW(struct list);
         l->run = u;
-        l->to = u->job->kind == OCP_ENUM_kind_pull ? TO_MEMBERS
-                : u->spec.dest.n                   ? TO_FILE
-                                                   : TO_PIPE;
+        l->to = u->job->kind == OCP_ENUM_kind_pull ? PAGE_TO_MEMBERS
+                : u->spec.dest.n                   ? PAGE_TO_FILE
+                                                   : PAGE_TO_PIPE;
         oc_buf_init(&l->page, 64 << 20);
-        if (l->to == TO_FILE)
+        if (l->to == PAGE_TO_FILE)
             l->part_path = file_part_name(u->spec.dest, u->job->id);
         resume(u);
-        if (l->to == TO_PIPE && watch_pipe(u)) {
+        if (l->to == PAGE_TO_PIPE && watch_pipe(u)) {
             oc_fail(&err, OCID_E_INVALID, 0, "the descriptor passed for the listing is no pipe");
             run_fail(u, &err);
             return;
@@ -840,7 +601,7 @@ static void list_free(struct run *u)
     if (!l)
         return;
     int over = u->job->ending || job_final(u->job);
-    if ((l->cursor || l->last) && l->to != TO_PIPE && !over) {
+    if ((l->cursor || l->last) && l->to != PAGE_TO_PIPE && !over) {
         struct store_xfer row = row_of(u);
         room_saved_keep(u->room, &row);
     }
