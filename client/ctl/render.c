@@ -257,9 +257,9 @@ const char *render_why(const struct ocid_status *s, uint64_t now_ms, char *out, 
     case OCID_WHY_FILE:
         return "the source file is not where it was: put it back, or cancel the job";
     case OCID_WHY_SPACE:
-        return "no space is left where the file goes";
+        return "the disk where its file is written is full: free some space, and it goes on";
     case OCID_WHY_DESTINATION:
-        return "the destination directory cannot be written";
+        return "the destination directory is not there, or cannot be written";
     case OCID_WHY_PUBLISH:
         return "the finished file has to be put in its place by its owner";
     case OCID_WHY_AFTER:

@@ -327,6 +327,33 @@ static int is_published(const struct file_task *t, int fd)
            ours.st_dev == theirs.st_dev;
 }
 
+static int is_dir_of(const char *path)
+{
+    struct stat st;
+    char *dir = oc_strdup(path), *slash = strrchr(dir, '/');
+    slash[slash == dir ? 1 : 0] = 0;
+    int is = !stat(dir, &st) && S_ISDIR(st.st_mode);
+    free(dir);
+    return is;
+}
+
+/* 1: the part file cannot be published. Somebody has removed it, or put another one in its place;
+ * or its directory has gone, with it perhaps: when that is there again, the next try says. */
+static int is_gone(struct file_task *t, int fd)
+{
+    struct stat ours, there;
+    int rc = fstat(fd, &ours) ? -1 : lstat(t->path, &there), sys = errno;
+    if (!rc && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+        return 0;
+    t->gone = !rc || (sys == ENOENT && is_dir_of(t->path));
+    if (t->gone)
+        fail_errno(t, OCID_E_DESTINATION, 0, "all is fetched again, for somebody has removed",
+                   t->path);
+    else
+        fail_errno(t, OCID_E_DESTINATION, sys, "cannot put in place", t->dest);
+    return 1;
+}
+
 /* The bytes reach the disk before the name does. */
 static void publish(struct file_task *t)
 {
@@ -343,9 +370,10 @@ static void publish(struct file_task *t)
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot sync", t->path);
         return;
     }
-    int rc = is_published(t, fd) ? 0
-             : t->overwrite      ? rename(t->path, t->dest)
-                                 : link(t->path, t->dest);
+    int published = is_published(t, fd);
+    if (!published && is_gone(t, fd))
+        return;
+    int rc = published ? 0 : t->overwrite ? rename(t->path, t->dest) : link(t->path, t->dest);
     if (rc && !t->overwrite && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS))
         rc = renameat2(AT_FDCWD, t->path, AT_FDCWD, t->dest, RENAME_NOREPLACE);
     int sys = errno;

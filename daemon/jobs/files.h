@@ -70,6 +70,7 @@ struct file_task {
     char *bytes;   /* FILE_SOURCE, small: the file; owned */
     int ended;     /* FILE_FILL */
     int published; /* FILE_PART: dest is the file of that inode already: no file is opened */
+    int gone;      /* FILE_PUBLISH: the part file was removed, so there is nothing to publish */
     uint32_t crc32c;
     unsigned char md5[16];
     struct oc_err err;

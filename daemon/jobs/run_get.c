@@ -314,12 +314,24 @@ static void finish(struct run *u)
     run_done(u, &o);
 }
 
+/* Nothing of it is at hand any more, whatever it is now: as at the beginning. */
+static void forget(struct get *g)
+{
+    g->etag[0] = g->content_md5[0] = 0;
+    g->size = 0;
+    g->resumed = 0;
+    g->verified = OCP_ENUM_verified_none;
+}
+
 static void on_published(struct file_task *t)
 {
     struct run *u = t->arg;
     struct oc_err err = t->err;
+    int gone = t->gone;
     file_task_free(t);
-    step_end(u, STEP_PUBLISH, err.code ? STEP_AGAIN : STEP_OK);
+    if (gone)
+        forget(u->of);
+    step_end(u, STEP_PUBLISH, gone ? STEP_CHANGED : err.code ? STEP_AGAIN : STEP_OK);
     if (!err.code) /* the part file is the destination now */
         u->published = 1;
     run_go_on(u, &err);
@@ -350,8 +362,8 @@ static void publish(struct run *u)
     struct get *g = u->of;
     struct oc_err err;
     if (whole_agrees(u, &err)) {
+        forget(g);
         step_end(u, STEP_PUBLISH, STEP_CHANGED); /* all of it again */
-        g->resumed = 0;
         if (++g->n_sum < SUM_TRIES)
             run_retry(u, &err);
         else
@@ -694,9 +706,7 @@ static void range_failed(struct run *u, struct run_request *q)
     if (q->x.kind == OCI_KIND_IF_MATCH && f.sized && !u->spec.if_match.n) {
         if (g->etag[0])
             log_info("%s is another one now: it is fetched anew", u->what);
-        g->etag[0] = g->content_md5[0] = 0;
-        g->size = 0;
-        g->resumed = 0;
+        forget(g);
         xfer_get_end(g->plan, &q->step, STEP_CHANGED, 0);
         return;
     }

@@ -325,10 +325,30 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     return oci_call_list(&w, &o, &q->x.call, err);
 }
 
+/* The rows that were written are not there any more. */
+static void start_anew(struct list *l)
+{
+    free(l->cursor);
+    l->cursor = NULL;
+    l->last_prefix[0] = 0;
+    l->file_bytes = l->n_rows = l->last = 0;
+}
+
+/* Nor is the file. */
+static void forget_file(struct list *l)
+{
+    start_anew(l);
+    xfer_file_unref(l->file);
+    l->file = NULL;
+    l->opened = l->resumed = 0;
+}
+
 static void on_published(struct file_task *t)
 {
     struct run *u = t->arg;
     struct oc_err err = t->err;
+    if (t->gone)
+        forget_file(u->of);
     file_task_free(t);
     u->published = !err.code;
     if (!run_work_end(u))
@@ -351,14 +371,6 @@ static void publish(struct run *u)
     t->same_is_ok = u->job->restored;
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
-}
-
-/* The rows that an earlier life wrote are not there any more. */
-static void start_anew(struct list *l)
-{
-    free(l->cursor);
-    l->cursor = NULL;
-    l->file_bytes = l->n_rows = l->last = 0;
 }
 
 static void on_file(struct file_task *t)

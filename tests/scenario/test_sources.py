@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_sources.py - files here: sources that change or vanish, destinations that are not ready."""
 
+import json
 import os
 import subprocess
 
@@ -193,6 +194,57 @@ def test_a_file_in_the_place_of_the_directory_is_waited_for(ocid, store, b):
     path.mkdir()
     ocid.client.resume([job])
     ocid.done(job)
+
+
+@pytest.mark.parametrize("size, at", [(10, {"at": "body", "after": 5}), (3 * MIB, {"nth": 2})])
+@pytest.mark.parametrize("what", ["the directory", "the part file", "the part file, another is there"])
+def test_what_is_removed_during_a_download_is_fetched_again(ocid, store, b, size, at, what):
+    """It waited for ever for a part file that nobody could bring back."""
+    store.put_object(f"{b}/o", blob(size))
+    folder = ocid.files / "d"
+    folder.mkdir()
+    hung = store.on("GetObject", bucket=b, do="hang", count=0, **at)
+    job = ocid.get(f"{b}/o", "d/got")
+    store.wait_hit("GetObject", at.get("nth", 1), bucket=b)
+    (part,) = until(ocid.part_files, "the part file is there")
+    part.unlink()
+    if what == "the directory":
+        folder.rmdir()
+    elif what != "the part file":
+        part.write_bytes(b"another's")
+    store.clear(hung)
+    status = ocid.wait_for(job, "waiting", "destination")
+    assert "d/got" in status.outcome.text or part.name in status.outcome.text
+    folder.mkdir(exist_ok=True)
+    while ocid.status(job).state == "waiting":  # the first look may have to find that it is gone
+        ocid.client.resume([job])
+        ocid.wait_that(job, lambda s: s.final or s.state == "waiting", "looked again")
+    ocid.done(job)
+    assert sha(folder / "got") == sha(blob(size)) and ocid.part_files() == []
+
+
+def test_a_listing_whose_directory_is_removed_is_made_again(ocid, store, b):
+    for name in ("a/1", "b", "c/1"):
+        store.put_object(f"{b}/{name}")
+    folder = ocid.files / "d"
+    folder.mkdir()
+    hung = store.on("ListObjects", bucket=b, do="hang")
+    (job,) = ocid.submit({"kind": "list", "bucket": b, "delimiter": "/",
+                          "dest": os.fsencode(folder / "names")})
+    store.wait_hit("ListObjects", 1, bucket=b)
+    for path in ocid.part_files():
+        path.unlink()
+    folder.rmdir()
+    store.clear(hung)
+    ocid.wait_for(job, "waiting", "destination")
+    folder.mkdir()
+    while ocid.status(job).state == "waiting":
+        ocid.client.resume([job])
+        ocid.wait_that(job, lambda s: s.final or s.state == "waiting", "looked again")
+    ocid.done(job)
+    rows = [json.loads(line) for line in open(folder / "names")]
+    names = [row.get("name") or row["prefix"] for row in rows]
+    assert sorted(names) == ["a/", "b", "c/"] and os.listdir(folder) == ["names"]
 
 
 def test_a_directory_at_the_name_itself(ocid, store, b):

@@ -337,6 +337,45 @@ static void test_publishing(void **state)
     }
 }
 
+/* Of a part file that was removed nothing can be published; without its directory nobody can say.
+ */
+static void test_publishing_what_was_removed(void **state)
+{
+    static const struct {
+        const char *name, *part;
+        int without_directory, gone;
+    } rows[] = {
+        {"the part file", NULL, 0, 1},
+        {"the part file, another is there", "another's", 0, 1},
+        {"the directory", NULL, 1, 0},
+    };
+    (void)state;
+    oc_auto_mem char *dir = path_of("gone");
+    for (unsigned i = 0; i < N_ROWS(rows); i++) {
+        for (int overwrite = 0; overwrite < 2; overwrite++) {
+            mkdir(dir, 0700);
+            struct file_task *p = part_task("gone/.p", "gone/f", 1);
+            assert_int_equal(do_it(p), 0);
+            unlink(p->path);
+            if (rows[i].part)
+                write_file("gone/.p", rows[i].part, strlen(rows[i].part));
+            if (rows[i].without_directory)
+                rmdir(dir);
+            struct file_task *t = task(FILE_PUBLISH, "gone/.p");
+            t->dest = path_of("gone/f");
+            t->file = xfer_file_ref(p->file);
+            t->overwrite = overwrite;
+            int code = do_it(t);
+            if (code != OCID_E_DESTINATION || t->gone != rows[i].gone || is_there("gone/f"))
+                fail_msg("%s: %d, %d: %s", rows[i].name, code, t->gone, t->err.text);
+            unlink(p->path);
+            file_task_free(p);
+            file_task_free(t);
+        }
+    }
+    rmdir(dir);
+}
+
 /* The name must not show before the bytes are on the disk. */
 static void test_publishing_without_sync_leaves_no_name(void **state)
 {
@@ -440,6 +479,7 @@ int main(void)
         TEST(test_part_files_of_others_are_refused),
         TEST(test_directories_below_the_root_only),
         TEST(test_publishing),
+        TEST(test_publishing_what_was_removed),
         TEST(test_publishing_without_sync_leaves_no_name),
         TEST(test_sums),
         TEST(test_spool),
