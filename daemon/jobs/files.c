@@ -190,11 +190,19 @@ static const char *base_of(const char *path)
 static void see_published(struct file_task *t, int dir)
 {
     struct stat dest, st;
-    if (fstatat(dir, base_of(t->dest), &dest, AT_SYMLINK_NOFOLLOW) || !S_ISREG(dest.st_mode))
+    if (fstatat(dir, base_of(t->dest), &dest, AT_SYMLINK_NOFOLLOW)) {
+        if (errno != ENOENT)
+            fail_errno(t, OCID_E_DESTINATION, errno, "cannot look at", t->dest);
+        return;
+    }
+    if (!S_ISREG(dest.st_mode))
         return;
     t->published = t->inode && dest.st_ino == t->inode && (uint64_t)dest.st_size == t->size;
-    if (!fstatat(dir, base_of(t->path), &st, AT_SYMLINK_NOFOLLOW) && st.st_ino == dest.st_ino)
-        unlinkat(dir, base_of(t->path), 0);
+    int rc = fstatat(dir, base_of(t->path), &st, AT_SYMLINK_NOFOLLOW);
+    if (!rc && st.st_ino == dest.st_ino)
+        rc = unlinkat(dir, base_of(t->path), 0);
+    if (rc && errno != ENOENT)
+        fail_errno(t, OCID_E_DESTINATION, errno, "cannot remove", t->path);
 }
 
 static void part(struct file_task *t)
@@ -212,7 +220,7 @@ static void part(struct file_task *t)
     const char *name = base_of(t->path);
     if (!t->fresh)
         see_published(t, dir);
-    if (t->published) {
+    if (t->published || t->err.code) {
         close(dir);
         return;
     }
@@ -220,16 +228,15 @@ static void part(struct file_task *t)
         unlinkat(dir, name, 0);
     int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (t->fresh ? O_EXCL : 0),
                     0666);
-    int sys = errno;
+    int sys = fd < 0 || fstat(fd, &st) ? errno : 0;
     close(dir);
-    if (fd >= 0 && !fstat(fd, &st) &&
-        (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)) {
-        close(fd); /* in a directory that others may write: a file of theirs would stay theirs */
+    if (sys) {
+        fail_errno(t, OCID_E_DESTINATION, sys, "cannot make", t->path);
+    } else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
+        /* in a directory that others may write: a file of theirs would stay theirs */
         fail_errno(t, OCID_E_DESTINATION, 0, "not a part file of ours:", t->path);
-        return;
     }
-    if (fd < 0 || fstat(fd, &st)) {
-        fail_errno(t, OCID_E_DESTINATION, fd < 0 ? sys : errno, "cannot make", t->path);
+    if (t->err.code) {
         if (fd >= 0)
             close(fd);
         return;
@@ -302,15 +309,15 @@ static int is_same(struct file_task *t)
     struct stat st;
     char *ours = oc_new(1, CHUNK), *theirs = oc_new(1, CHUNK);
     int fd = open(t->dest, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 && errno != ELOOP)
+    if (OC_FAULT("publish.look") ? (errno = EIO) : fd < 0 ? errno != ELOOP : fstat(fd, &st))
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot compare with", t->dest);
-    int same = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == t->size;
+    int same = fd >= 0 && !t->err.code && S_ISREG(st.st_mode) && (uint64_t)st.st_size == t->size;
     for (uint64_t at = 0; same && at < t->size; at += CHUNK) {
         ssize_t n = pread(fd, theirs, CHUNK, (off_t)at);
-        same = n > 0 && pread(xfer_file_fd(t->file), ours, CHUNK, (off_t)at) == n &&
-               !memcmp(ours, theirs, (size_t)n);
-        if (n < 0)
+        ssize_t m = n > 0 ? pread(xfer_file_fd(t->file), ours, CHUNK, (off_t)at) : n;
+        if (n < 0 || m < 0)
             fail_errno(t, OCID_E_DESTINATION, errno, "cannot compare with", t->dest);
+        same = n > 0 && m == n && !memcmp(ours, theirs, (size_t)n);
     }
     if (fd >= 0)
         close(fd);
@@ -319,12 +326,17 @@ static int is_same(struct file_task *t)
     return same;
 }
 
-/* An earlier try has put it in place, and failed after that. */
-static int is_published(const struct file_task *t, int fd)
+/* Whose a name is, seen from an open file. */
+enum named { NAMED_IT, NAMED_ANOTHER, NAMED_NOTHING, NAMED_UNSEEN /* errno; it may be anything */ };
+
+static enum named named(const char *path, int fd)
 {
-    struct stat ours, theirs;
-    return !fstat(fd, &ours) && !lstat(t->dest, &theirs) && ours.st_ino == theirs.st_ino &&
-           ours.st_dev == theirs.st_dev;
+    struct stat ours, there;
+    if (OC_FAULT("publish.look") ? (errno = EIO) : fstat(fd, &ours))
+        return NAMED_UNSEEN;
+    if (lstat(path, &there))
+        return errno == ENOENT ? NAMED_NOTHING : NAMED_UNSEEN;
+    return ours.st_ino == there.st_ino && ours.st_dev == there.st_dev ? NAMED_IT : NAMED_ANOTHER;
 }
 
 static int is_dir_of(const char *path)
@@ -337,21 +349,31 @@ static int is_dir_of(const char *path)
     return is;
 }
 
-/* 1: the part file cannot be published. Somebody has removed it, or put another one in its place;
- * or its directory has gone, with it perhaps: when that is there again, the next try says. */
-static int is_gone(struct file_task *t, int fd)
+/* The part file cannot be published. Somebody has removed it, or put another one in its place; or
+ * its directory has gone, with it perhaps: when that is there again, the next try says. */
+static void say_gone(struct file_task *t, enum named part, int sys)
 {
-    struct stat ours, there;
-    int rc = fstat(fd, &ours) ? -1 : lstat(t->path, &there), sys = errno;
-    if (!rc && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
-        return 0;
-    t->gone = !rc || (sys == ENOENT && is_dir_of(t->path));
+    t->gone = part == NAMED_ANOTHER || (part == NAMED_NOTHING && is_dir_of(t->path));
     if (t->gone)
         fail_errno(t, OCID_E_DESTINATION, 0, "all is fetched again, for somebody has removed",
                    t->path);
     else
         fail_errno(t, OCID_E_DESTINATION, sys, "cannot put in place", t->dest);
-    return 1;
+}
+
+static void put_in_place(struct file_task *t)
+{
+    int rc = t->overwrite ? rename(t->path, t->dest) : link(t->path, t->dest);
+    if (rc && !t->overwrite && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS))
+        rc = renameat2(AT_FDCWD, t->path, AT_FDCWD, t->dest, RENAME_NOREPLACE);
+    int sys = errno;
+    if (!rc || (sys == EEXIST && t->same_is_ok && is_same(t)) || t->err.code)
+        return;
+    if (sys == EEXIST)
+        fail_errno(t, OCID_E_EXISTS, 0,
+                   "it exists already (say --overwrite to replace it):", t->dest);
+    else
+        fail_errno(t, OCID_E_DESTINATION, sys, "cannot put in place", t->dest);
 }
 
 /* The bytes reach the disk before the name does. */
@@ -370,26 +392,18 @@ static void publish(struct file_task *t)
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot sync", t->path);
         return;
     }
-    int published = is_published(t, fd);
-    if (!published && is_gone(t, fd))
-        return;
-    int rc = published ? 0 : t->overwrite ? rename(t->path, t->dest) : link(t->path, t->dest);
-    if (rc && !t->overwrite && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS))
-        rc = renameat2(AT_FDCWD, t->path, AT_FDCWD, t->dest, RENAME_NOREPLACE);
-    int sys = errno;
-    if (rc && sys == EEXIST && t->same_is_ok && is_same(t))
-        rc = 0;
+    enum named dest = named(t->dest, fd); /* its own: an earlier try failed after that */
+    if (dest == NAMED_UNSEEN) {
+        fail_errno(t, OCID_E_DESTINATION, errno, "cannot look at", t->dest);
+    } else if (dest != NAMED_IT) {
+        enum named part = named(t->path, fd);
+        if (part == NAMED_IT)
+            put_in_place(t);
+        else
+            say_gone(t, part, errno);
+    }
     if (t->err.code)
         return;
-    errno = sys;
-    if (rc) {
-        fail_errno(t, errno == EEXIST ? OCID_E_EXISTS : OCID_E_DESTINATION,
-                   errno == EEXIST ? 0 : errno,
-                   errno == EEXIST ? "it exists already (say --overwrite to replace it):"
-                                   : "cannot put in place",
-                   t->dest);
-        return;
-    }
     if (!t->overwrite && unlink(t->path) && errno != ENOENT)
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot remove", t->path);
     else

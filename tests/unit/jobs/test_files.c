@@ -391,6 +391,23 @@ static void test_publishing_without_sync_leaves_no_name(void **state)
 #endif
 }
 
+/* After a crash the file in place is the job's own: "exists" would be a lie. */
+static void test_a_look_that_fails_is_no_file_of_others(void **state)
+{
+    (void)state;
+#ifdef OCID_FAULTS
+    static const char *const looks[] = {"publish.look:1", "publish.look:2", "publish.look:3"};
+    write_file("f", "same", 4);
+    for (unsigned i = 0; i < N_ROWS(looks); i++) {
+        fault_init(looks[i]);
+        assert_int_equal(publish("same", 0, 1), OCID_E_DESTINATION);
+    }
+    fault_init("publish.look:4");
+    assert_int_equal(publish("same", 0, 1), 0);
+    fault_init("");
+#endif
+}
+
 /* ---- sums, spool ---- */
 
 static void test_sums(void **state)
@@ -481,6 +498,7 @@ int main(void)
         TEST(test_publishing),
         TEST(test_publishing_what_was_removed),
         TEST(test_publishing_without_sync_leaves_no_name),
+        TEST(test_a_look_that_fails_is_no_file_of_others),
         TEST(test_sums),
         TEST(test_spool),
 #ifdef OCID_FAULTS
