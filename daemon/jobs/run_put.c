@@ -719,6 +719,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
         p->upload_id[0] = 0;
         log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
     }
+    if (q->step.op == OP_ABORT && how != STEP_AGAIN)
+        p->upload_id[0] = 0;
     xfer_put_facts(p->plan, &f);
     if (f.lost && !u->stopping) {
         oc_fail(&err, OCID_E_SOURCE_CHANGED, 0,

@@ -7,7 +7,8 @@
  *
  *   small   CHECK, PUT, RECHECK
  *   large   CHECK, INTENT, CREATE, OPENED, parts, RECHECK, COMMITTING, COMMIT
- *   resumed CHECK, LIST, parts, …; or HEAD, if a commit may have got through
+ *   resumed CHECK, LIST, parts, …; or HEAD, if a commit may have got through; or ABORT and then
+ *           INTENT, … if an earlier life gave it up and did not say why
  *   stream  CHECK, READ until it is known to be small or large, then as these
  *
  * An end goes through on_end[] to the next stage. What fails leads to ABORTING and ABORT, once
@@ -145,11 +146,12 @@ int xfer_put_new(uint64_t size, const struct put_limits *limits, struct xfer_put
 static void go_on_from(struct xfer_put *p, int phase, int have_id)
 {
     p->upload = have_id;
+    if (!have_id)
+        return;
     if (phase == PUT_ABORTING) {
         p->phase = PUT_ABORTING;
-        p->failing = 1;
-        put_enter(p, have_id ? S_ABORT : S_FAILED);
-    } else if (have_id) {
+        put_enter(p, S_ABORT);
+    } else {
         p->phase = phase == PUT_COMMITTING ? PUT_COMMITTING : PUT_OPEN;
     }
 }
@@ -470,7 +472,10 @@ static void end_abort(struct xfer_put *p, enum step_end how)
 {
     (void)how;
     p->upload = 0;
-    put_enter(p, S_FAILED);
+    if (p->failing)
+        put_enter(p, S_FAILED);
+    else
+        p->anew = 1;
 }
 
 /* An end that a stage does not take is STEP_AGAIN to it, but for STEP_FATAL, which fails all. */

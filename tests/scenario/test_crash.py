@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_crash.py - accepted means on disk: kill -9 at any moment, and work goes on where it was."""
 
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -115,6 +117,24 @@ def test_a_commit_that_was_cut_off(ocid, store, b):
         ocid.done(job)
         assert store.object_sha(f"{b}/{at}") == sha(data)
         assert store.count("UploadPart") == 3
+
+
+def test_an_abort_without_its_reason_is_no_failure(ocid, store, b):
+    """The row of the abort was written and the end, cancelled or failed, was not: the upload goes,
+    and the job starts anew."""
+    data = blob(3 * MIB)
+    store.on("UploadPart", part=3, do="hang", count=0)
+    job = ocid.put(data, f"{b}/o")
+    store.wait_hit("UploadPart", part=3)
+    ocid.client.set()
+    ocid.kill()
+    with contextlib.closing(sqlite3.connect(ocid.database())) as db, db:
+        assert db.execute("UPDATE transfers SET phase = 4 WHERE phase = 2").rowcount == 1
+    store.clear()
+    ocid.start()
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(data) and store.uploads(b) == []
+    assert store.count("AbortMultipartUpload") == 1 and store.count("CreateMultipartUpload") == 2
 
 
 @pytest.mark.parametrize("at", ["start", "answer"])
