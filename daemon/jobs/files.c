@@ -86,7 +86,7 @@ static int compare(struct file_task *t, int fd, const char *path)
 {
     struct stat st;
     struct file_identity now;
-    if (fstat(fd, &st))
+    if ((OC_FAULT("files.look") && (errno = EIO)) || fstat(fd, &st))
         return fail_errno(t, OCID_E_IO, errno, "cannot look at", path);
     if (!S_ISREG(st.st_mode))
         return fail_errno(t, OCID_E_INVALID, 0, "not a regular file:", path);

@@ -432,7 +432,10 @@ static void on_checked(struct file_task *t)
     struct xfer_step s = {.kind = STEP_CHECK};
     struct oc_err err = t->err;
     file_task_free(t);
-    xfer_put_end(p->plan, &s, err.code ? STEP_FATAL : STEP_OK, NULL, 0);
+    enum step_end how = !err.code                                  ? STEP_OK
+                        : oc_err_retry(err.code) == OC_RETRY_NEVER ? STEP_FATAL
+                                                                   : STEP_AGAIN;
+    xfer_put_end(p->plan, &s, how, NULL, 0);
     run_go_on(u, &err);
 }
 

@@ -528,6 +528,8 @@ enum rows_end rows_run(struct rows *r, struct store_op *op)
 {
     if (rows_is_write(op) && OC_FAULT("store.write"))
         return judge(r, op, SQLITE_FULL, "write to the queue");
+    if (op->verb == STORE_READ_PARTS && OC_FAULT("store.read"))
+        return judge(r, op, SQLITE_IOERR, "read the parts of a job");
     return run_verb(r, op);
 }
 

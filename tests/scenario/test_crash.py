@@ -137,6 +137,22 @@ def test_an_abort_without_its_reason_is_no_failure(ocid, store, b):
     assert store.count("AbortMultipartUpload") == 1 and store.count("CreateMultipartUpload") == 2
 
 
+@pytest.mark.parametrize("if_absent", [True, False])
+def test_a_commit_is_remembered_though_its_parts_cannot_be_read_at_once(ocid, store, b, if_absent):
+    """Nothing is decided before they have been read."""
+    data = blob(3 * MIB)
+    store.on("CommitMultipartUpload", do="hang", at="answer")
+    job = ocid.put(data, f"{b}/o", if_absent=if_absent)
+    store.wait_hit("CommitMultipartUpload", 1)
+    until(lambda: store.exists(f"{b}/o"), "it was committed")
+    ocid.kill()
+    store.clear()
+    ocid.start(OCID_FAULT="store.read:1")
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(data)
+    assert store.count("UploadPart") == 3 and store.count("CreateMultipartUpload") == 1
+
+
 @pytest.mark.parametrize("at", ["start", "answer"])
 def test_a_create_that_was_cut_off(ocid, store, b, at):
     data = blob(3 * MIB)

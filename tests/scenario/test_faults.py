@@ -135,6 +135,18 @@ def test_our_own_success_is_known_again_with_if_absent(ocid, store, b, size):
     assert store.uploads(b) == []
 
 
+@pytest.mark.parametrize("look", [1, 2, 3])
+@pytest.mark.parametrize("size", [200 * KIB, BIG])
+def test_a_look_at_the_source_that_fails_is_repeated(ocid, store, b, size, look):
+    """It ended the job; with the error of the last request that had failed, as if another had made
+    the object."""
+    ocid.restart(OCID_FAULT=f"files.look:{look}")
+    store.on("PutObject|CommitMultipartUpload", do="reset", at="answer")
+    ocid.done(ocid.put(blob(size), f"{b}/o", if_absent=True))
+    assert store.object_sha(f"{b}/o") == sha(blob(size))
+    assert store.uploads(b) == []
+
+
 def test_anothers_object_is_not_taken_for_ours(ocid, store, b):
     """The write was lost on the way, and meanwhile another has made the object: exists."""
     store.on("PutObject", do="hang")

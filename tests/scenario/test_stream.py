@@ -180,6 +180,23 @@ def test_parts_that_have_arrived_are_not_sent_again(make_ocid, store, b):
     nothing_left(ocid, store, b)
 
 
+def test_holes_are_not_sent_though_the_parts_cannot_be_read_at_once(make_ocid, store, b):
+    """What has arrived is known from the queue alone: the spool has nothing there but zeros."""
+    ocid = make_ocid(transfer__connections=4).start()
+    store.on("UploadPart", part=3, do="hang", count=0)
+    with Push(ocid, f"{b}/o") as push:
+        assert push.end(blob(3 * MIB))[0] == 0
+    until(lambda: ocid.status(push.job).parts_done == 2, "two are there")
+    ocid.client.set()
+    until(lambda: spooled(ocid) <= MIB + 64 * KIB, "what has arrived is cut out of the spool")
+    ocid.kill()
+    store.clear()
+    ocid.start(OCID_FAULT="store.read:1")
+    ocid.done(push.job)
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
+    nothing_left(ocid, store, b)
+
+
 def test_parts_that_the_service_has_lost_fail_the_job(make_ocid, store, b):
     """Holes of the spool are never sent as if they were the bytes."""
     ocid = make_ocid(transfer__connections=4).start()
