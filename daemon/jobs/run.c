@@ -537,6 +537,12 @@ static void on_answer(struct answer_to *self, struct xfer_request *req)
         run_ready(u);
 }
 
+int run_unseen(const struct run_request *q, int ok)
+{
+    int status = q->x.err.http_status; /* 0: no answer came, or it makes no sense */
+    return q->x.n_sent > 1 || (!ok && q->x.sent_any && !(status >= 400 && status < 500));
+}
+
 struct oci_where run_where(const struct run *u, struct run_names *names)
 {
     ocp_str_copy(u->spec.bucket, names->bucket, sizeof names->bucket);

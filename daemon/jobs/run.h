@@ -82,7 +82,7 @@ struct run {
     int prepared;
     int starting, starting_bulk; /* counted in room.n_starting */
     int slot;                    /* of the limits that hold: 1 small, 2 large; 0: it has none */
-    unsigned n_sent_lost;        /* requests whose answer did not come */
+    int unseen;                  /* a request may have done its work, see run_unseen() */
     struct oc_err last;          /* of the last request that failed */
     void *free_late;             /* freed with the run: memory under a closing handle */
     int stopping;                /* nothing new is begun */
@@ -158,6 +158,10 @@ void run_request_drop(struct run_request *q);
  * build says. Nothing while one is in flight, or while the daemon ends and this is no clean-up. */
 typedef int run_build_fn(struct run *u, struct run_request *q, struct oc_err *err);
 void run_ask(struct run *u, run_build_fn *build);
+
+/* Whether a request that has ended may have done its work, once more or at all, though its answer
+ * does not say so. A refusal has done nothing; of everything else we cannot be sure. */
+int run_unseen(const struct run_request *q, int ok);
 
 /* Work in the pool or the store has begun; it has ended: 0 if the run is stopping and is perhaps
  * gone now. */

@@ -229,13 +229,11 @@ static void answered(struct run *u, struct run_request *q, int ok)
     if (u->stopping)
         return;
     oc_buf_init(&res.b, 64 << 10);
+    u->unseen |= run_unseen(q, ok);
     int lost = ((u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT) ||
                 (u->job->kind == OCP_ENUM_kind_abort && q->x.kind == OCI_KIND_NO_UPLOAD) ||
                 (u->job->kind == OCP_ENUM_kind_revoke && share_gone(q))) &&
-               (u->n_sent_lost || u->job->restored ||
-                q->x.n_sent > 1); /* our own first try had succeeded */
-    if (err.code == OCID_E_NETWORK && q->x.sent_any)
-        u->n_sent_lost++;
+               (u->unseen || u->job->restored); /* our own first try had succeeded */
     if (!ok && !lost) {
         run_fail(u, &err);
     } else if (ok && read_answer(u, q, &res, &err)) {

@@ -114,19 +114,10 @@ static int on_made(void *arg, const struct oci_par *p)
     return 0;
 }
 
-/* A refusal has made nothing; of everything else we cannot be sure, nor when it was sent twice. */
-static int may_have_made(const struct run_request *q, int ok)
-{
-    int status = q->x.err.http_status;
-    if (q->x.n_sent > 1)
-        return 1;
-    return !ok && q->x.sent_any && !(status >= 400 && status < 500);
-}
-
 static int made(struct run *u, struct run_request *q, int ok, struct oc_err *err)
 {
     struct share *s = u->of;
-    s->doubt |= may_have_made(q, ok);
+    s->doubt |= run_unseen(q, ok);
     if (!ok)
         return err->code;
     int rc = oci_parse_par(q->x.reply_body, q->x.reply_len, on_made, u, err);
