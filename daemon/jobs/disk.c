@@ -586,6 +586,7 @@ void room_saved_keep(struct room *r, const struct store_xfer *row)
     s->row.remote_id = own(row->remote_id);
     s->row.etag = own(row->etag);
     s->row.cursor = own(row->cursor);
+    s->row.md5 = own(row->md5);
     s->next = r->saved;
     r->saved = s;
 }
@@ -606,5 +607,6 @@ void room_saved_free(struct saved *s)
     free((char *)s->row.remote_id.p);
     free((char *)s->row.etag.p);
     free((char *)s->row.cursor.p);
+    free((char *)s->row.md5.p);
     free(s);
 }

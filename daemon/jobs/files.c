@@ -258,7 +258,7 @@ static int each_chunk(struct file_task *t, void (*eat)(void *arg, const char *p,
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            oc_fail(&t->err, OCID_E_IO, n ? errno : 0, "cannot read the part file back");
+            oc_fail(&t->err, OCID_E_IO, n ? errno : 0, "cannot read the file back");
             break;
         }
         eat(arg, chunk, (size_t)n);

@@ -44,7 +44,8 @@ static void on_source(struct file_task *t)
         if (t->file)
             u->mount = xfer_file_mount(t->file);
         p->bytes = t->bytes;
-        p->crc32c = t->crc32c;
+        p->sums.has_crc32c = t->bytes != NULL;
+        p->sums.crc32c = t->crc32c;
         p->identity = t->identity;
         u->job->bytes = t->identity.size;
         t->file = NULL;
@@ -113,6 +114,12 @@ static void on_parts(struct room_op *o)
     run_go_on(u, &err);
 }
 
+static void sums_of_row(const struct store_xfer *row, struct put_sums *ret)
+{
+    *ret = (struct put_sums){.has_crc32c = row->has_crc32c, .crc32c = row->crc32c};
+    ocp_str_copy(row->md5, ret->md5, sizeof ret->md5);
+}
+
 /* The plan of what a row tells. */
 static int plan_of_row(struct run *u, const struct store_xfer *row, struct oc_err *err)
 {
@@ -145,12 +152,15 @@ static int resume(struct run *u)
     if (!s)
         return 0;
     ocp_str_copy(s->row.remote_id, p->upload_id, sizeof p->upload_id);
+    struct put_sums whole;
+    sums_of_row(&s->row, &whole);
     int rc = plan_of_row(u, &s->row, &err);
     room_saved_free(s);
     if (rc) {
         run_fail(u, &err);
         return 1;
     }
+    xfer_put_whole(p->plan, &whole);
     if (u->stopping)
         xfer_put_stop(p->plan);
     struct room_op *o = room_op_new(u->room, STORE_READ_PARTS, on_parts, u);
@@ -277,7 +287,7 @@ static int build_put(struct run *u, struct run_request *q, const struct oci_wher
     if (t.o.sum.kind == OCI_SUM_MD5)
         t.o.sum.kind = OCI_SUM_NONE; /* compared with the answer's */
     t.o.sum.known = p->bytes && t.o.sum.kind == OCI_SUM_CRC32C;
-    t.o.sum.crc32c = p->crc32c;
+    t.o.sum.crc32c = p->sums.crc32c;
     int rc = oci_call_put(w, q->step.length, &t.o, &q->x.call, err);
     texts_fini(&t);
     if (rc)
@@ -393,8 +403,9 @@ static void on_saved(struct room_op *o)
     run_go_on(u, &err);
 }
 
-/* The row of the transfer: its phase and, once there is one, the upload's id. */
-struct store_xfer put_row(const struct run *u, const char *upload_id)
+/* The row of the transfer: its phase, the upload's id and, from the commit on, what the object has
+ * to be. Borrows from the run. */
+static struct store_xfer row_of(const struct run *u)
 {
     const struct put *p = u->of;
     struct put_facts f;
@@ -404,7 +415,17 @@ struct store_xfer put_row(const struct run *u, const char *upload_id)
                                .total = spec_is_stream(&u->spec) && !p->ended ? STORE_TOTAL_UNKNOWN
                                                                               : f.size,
                                .part_bytes = f.part_bytes,
-                               .remote_id = ocp_str(upload_id)};
+                               .remote_id = ocp_str(p->upload_id),
+                               .has_crc32c = f.whole->has_crc32c && engine_sums(u),
+                               .crc32c = f.whole->crc32c,
+                               .md5 = ocp_str(f.whole->md5)};
+}
+
+void put_row_to(const struct run *u, struct room_op *o)
+{
+    o->op.xfer = row_of(u);
+    o->op.xfer.remote_id.p = o->text[0] = oc_strdup(o->op.xfer.remote_id.p);
+    o->op.xfer.md5.p = o->text[1] = oc_strdup(o->op.xfer.md5.p);
 }
 
 static void save(struct run *u)
@@ -419,8 +440,7 @@ static void save(struct run *u)
         return;
     }
     struct room_op *o = room_op_new(u->room, STORE_XFER, on_saved, u);
-    o->text[0] = oc_strdup(p->upload_id);
-    o->op.xfer = put_row(u, o->text[0]);
+    put_row_to(u, o);
     run_work_begin(u);
     room_save_xfer(o, o->op.xfer.phase == PUT_INTENT);
 }
@@ -480,7 +500,7 @@ static enum run_sent send_next(struct run *u)
     struct xfer_step s;
     stream_feed(u);
     for (;;) {
-        if (u->stopping && !u->cleaning)
+        if ((u->stopping && !u->cleaning) || p->summing)
             return RUN_BUSY;
         xfer_put_next(p->plan, &s);
         switch (s.kind) {
@@ -547,22 +567,48 @@ static int sums_agree(struct run *u, struct run_request *q, struct oc_err *err)
     return 0;
 }
 
+/* Whether the object of an answer is ours, by the best sum that both sides have. */
+enum sameness { SAME, OTHER, SAME_UNKNOWN };
+
+static enum sameness compare(struct put *p, const struct put_sums *ours, const struct oci_reply *r)
+{
+    const char *md5 = r->opc_multipart_md5 ? r->opc_multipart_md5 : r->content_md5;
+    if (r->has_crc32c && ours->has_crc32c) {
+        p->verified = OCP_ENUM_verified_crc32c;
+        return r->crc32c == ours->crc32c ? SAME : OTHER;
+    }
+    if (!md5 || !ours->md5[0])
+        return SAME_UNKNOWN;
+    p->verified = OCP_ENUM_verified_md5;
+    return strcmp(md5, ours->md5) ? OTHER : SAME;
+}
+
+/* What the sums of the object of a commit have to be. */
+static struct put_sums whole_of(const struct run *u)
+{
+    const struct put *p = u->of;
+    struct put_facts f;
+    xfer_put_facts(p->plan, &f);
+    struct put_sums whole = *f.whole;
+    whole.has_crc32c = whole.has_crc32c && engine_sums(u); /* else nothing was summed here */
+    return whole;
+}
+
 /* The object's sum against the one that its parts combine to. */
 static int object_agrees(struct run *u, struct run_request *q, struct oc_err *err)
 {
     struct put *p = u->of;
-    struct put_facts f;
-    xfer_put_facts(p->plan, &f);
-    if (u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF)
-        return 0; /* nothing was summed here */
-    if (!q->x.reply.has_crc32c || q->x.reply.crc32c == f.crc32c) {
-        if (q->x.reply.has_crc32c)
-            p->verified = OCP_ENUM_verified_crc32c;
+    const struct oci_reply *r = &q->x.reply;
+    struct put_sums whole = whole_of(u);
+    if (u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF || compare(p, &whole, r) != OTHER)
         return 0;
-    }
+    if (r->has_crc32c && whole.has_crc32c)
+        return oc_fail(err, OCID_E_CHECKSUM, 0,
+                       "%s was put together wrong: CRC32C %08x of its parts, %08x at the service",
+                       u->what, whole.crc32c, r->crc32c);
     return oc_fail(err, OCID_E_CHECKSUM, 0,
-                   "%s was put together wrong: CRC32C %08x of its parts, %08x at the service",
-                   u->what, f.crc32c, q->x.reply.crc32c);
+                   "%s was put together wrong: MD5 %s of its parts, %s at the service", u->what,
+                   whole.md5, r->opc_multipart_md5);
 }
 
 static void on_part_saved(struct room_op *o)
@@ -592,41 +638,72 @@ static int on_listed(void *arg, const struct oci_part *part)
 {
     struct put *p = arg;
     xfer_put_listed(p->plan, part->part_no, part->size, part->etag);
+    xfer_put_md5(p->plan, part->part_no, part->md5);
     return 0;
 }
 
-static int md5_is(const char *bytes, size_t n, const char *wanted)
+/* ---- whose is it? ---- */
+
+static void on_summed(struct file_task *t)
 {
-    unsigned char md5[16];
-    char text[32];
-    if (!wanted || !EVP_Digest(bytes ? bytes : "", n, md5, NULL, EVP_md5(), NULL))
-        return 0;
-    oci_base64(md5, sizeof md5, text);
-    return !strcmp(text, wanted);
+    struct run *u = t->arg;
+    struct put *p = u->of;
+    struct oc_err err = t->err;
+    p->summing = 0;
+    if (!err.code && t->verb == FILE_SUM) {
+        oci_base64(t->md5, sizeof t->md5, p->sums.md5);
+    } else if (!err.code) {
+        p->sums.has_crc32c = 1;
+        p->sums.crc32c = t->crc32c;
+    }
+    file_task_free(t);
+    run_go_on(u, &err);
+}
+
+/* Reads the source for its sum of that kind; HEAD is asked once more when it is there. */
+static void sum_source(struct run *u, enum file_verb verb, uint64_t size)
+{
+    struct put *p = u->of;
+    struct file_task *t = file_task_new(verb, on_summed, u);
+    t->path = copy(u->spec.source);
+    t->file = xfer_file_ref(p->file);
+    t->size = t->length = size;
+    p->summing = 1;
+    run_work_begin(u);
+    file_task_submit(u->room->gate, t);
+}
+
+static void sum_bytes(struct put *p, uint64_t size)
+{
+    unsigned char md5[OCI_MD5_SIZE];
+    if (EVP_Digest(p->bytes, size, md5, NULL, EVP_md5(), NULL))
+        oci_base64(md5, sizeof md5, p->sums.md5);
 }
 
 /* HEAD after a lost answer: is what is there ours? Only a proof counts: to call another's object
- * ours would be to lose the source's bytes. */
+ * ours would be to lose the source's bytes. Where the sums that are at hand are not those of the
+ * answer, the source's own is made: STEP_AGAIN. */
 static enum step_end judge_head(struct run *u, struct run_request *q)
 {
     struct put *p = u->of;
     struct put_facts f;
-    xfer_put_facts(p->plan, &f);
     const struct oci_reply *r = &q->x.reply;
+    xfer_put_facts(p->plan, &f);
+    struct put_sums whole = whole_of(u);
     if (r->content_length != (int64_t)f.size)
         return STEP_NO_UPLOAD;
-    if (r->has_crc32c && engine_sums(u)) {
-        p->verified = OCP_ENUM_verified_crc32c;
-        return r->crc32c == (f.multipart ? f.crc32c : p->crc32c) ? STEP_OK : STEP_NO_UPLOAD;
-    }
-    if (sum_kind(u) == OCI_SUM_CRC32C) /* ours would have one */
+    enum sameness same = compare(p, &whole, r);
+    if (same == SAME_UNKNOWN && p->bytes && !p->sums.md5[0])
+        sum_bytes(p, f.size);
+    if (same == SAME_UNKNOWN)
+        same = compare(p, &p->sums, r);
+    if (same != SAME_UNKNOWN)
+        return same == SAME ? STEP_OK : STEP_NO_UPLOAD;
+    if (!p->file ||
+        (!r->has_crc32c && !r->content_md5)) /* nothing to compare, or nothing with it */
         return STEP_NO_UPLOAD;
-    if (p->bytes || !f.size) {
-        p->verified = OCP_ENUM_verified_md5;
-        return md5_is(p->bytes, f.size, r->content_md5) ? STEP_OK : STEP_NO_UPLOAD;
-    }
-    p->verified = OCP_ENUM_verified_length;
-    return f.multipart && r->opc_multipart_md5 ? STEP_OK : STEP_NO_UPLOAD;
+    sum_source(u, r->has_crc32c ? FILE_CRC : FILE_SUM, f.size);
+    return STEP_AGAIN;
 }
 
 /* What a success means for the plan; an err of its own where the answer is not good enough. */
@@ -654,10 +731,16 @@ static enum step_end judge(struct run *u, struct run_request *q, struct oc_err *
         if (object_agrees(u, q, err))
             return STEP_LOST;
         break;
-    case OP_HEAD:
-        if (judge_head(u, q) != STEP_OK)
-            return STEP_NO_UPLOAD;
-        break;
+    case OP_HEAD: {
+        enum step_end how = judge_head(u, q);
+        if (how == STEP_OK)
+            break;
+        if (how == STEP_NO_UPLOAD && p->refused.code) { /* it is another's */
+            *err = p->refused;
+            return STEP_FATAL;
+        }
+        return how;
+    }
     default:
         return STEP_OK;
     }
@@ -667,6 +750,20 @@ static enum step_end judge(struct run *u, struct run_request *q, struct oc_err *
         run_take_text(p->request_id, sizeof p->request_id, r->opc_request_id);
     }
     return STEP_OK;
+}
+
+/* The condition of a write was not met: there is an object, or it has another etag. */
+static int is_refused(const struct run *u, const struct run_request *q)
+{
+    return (q->x.kind == OCI_KIND_EXISTS || q->x.kind == OCI_KIND_IF_MATCH) &&
+           (u->spec.if_absent || u->spec.if_match.n) && q->step.op != OP_PART;
+}
+
+/* What is there may be our own work: of a request whose answer nobody has seen, or of an earlier
+ * life. */
+static int may_be_ours(const struct run *u)
+{
+    return u->job->unseen || u->job->restored;
 }
 
 /* A failed request: what it means for the plan. */
@@ -680,9 +777,7 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
         return STEP_CHANGED; /* what it has is listed again */
     if (op == OP_HEAD && q->x.kind == OCI_KIND_NO_OBJECT)
         return STEP_NO_UPLOAD;
-    /* our own first try may have succeeded with its answer lost */
-    if (q->x.kind == OCI_KIND_EXISTS && u->spec.if_absent && op != OP_CREATE &&
-        (u->job->attempt || u->job->restored || q->x.n_sent > 1))
+    if (is_refused(u, q) && may_be_ours(u))
         return STEP_LOST;
     if (q->x.kind == OCI_KIND_SUM || err->code == OCID_E_CANCELLED)
         return STEP_AGAIN;
@@ -708,11 +803,21 @@ static void answered(struct run *u, struct run_request *q, int ok)
     struct put_facts f;
     struct oc_err err = {0};
     tell_lost(u, q, ok);
+    if (q->step.op == OP_PUT || q->step.op == OP_COMMIT)
+        u->job->unseen |= ok || run_unseen(q, ok);
     enum step_end how = ok ? judge(u, q, &err) : judge_failure(u, q);
     if (!ok)
         err = q->x.err;
-    if (q->step.op == OP_PUT && q->x.sum_first)
-        p->crc32c = q->x.crc32c_announced;
+    if (q->step.op == OP_PUT && q->x.sum_first && q->x.sent_any) {
+        p->sums.has_crc32c = 1;
+        p->sums.crc32c = q->x.crc32c_announced;
+    }
+    if (how == STEP_LOST && is_refused(u, q))
+        p->refused = err;
+    else if (q->step.op == OP_HEAD && how != STEP_AGAIN)
+        oc_err_clear(&p->refused);
+    if (ok && how == STEP_OK && q->step.op == OP_PART)
+        xfer_put_md5(p->plan, q->step.part_no, q->x.reply.opc_content_md5);
     xfer_put_end(p->plan, &q->step, how, q->x.reply.etag, q->x.crc32c);
     if (ok && how == STEP_OK && q->step.op == OP_PART && !run_is_over(u))
         save_part(u, q);
@@ -757,10 +862,8 @@ static void stop(struct run *u)
 /* The row as it is now: the answer with the upload's id may have come after the last one. */
 static void write_row(struct run *u)
 {
-    struct put *p = u->of;
     struct room_op *o = room_op_new(u->room, STORE_XFER, NULL, NULL);
-    o->text[0] = oc_strdup(p->upload_id);
-    o->op.xfer = put_row(u, o->text[0]);
+    put_row_to(u, o);
     room_op_post(o);
 }
 
@@ -829,8 +932,7 @@ enum run_owns run_put_owns(const struct run *u, struct ocp_str bucket, const cha
 /* The job goes on later, in this life or the next. */
 static void keep(struct run *u)
 {
-    const struct put *p = u->of;
-    struct store_xfer row = put_row(u, p->upload_id);
+    struct store_xfer row = row_of(u);
     room_saved_keep(u->room, &row);
     write_row(u);
 }

@@ -8,13 +8,16 @@
 #define JOBS_RUN_PUT_H
 
 #include "jobs/files.h"
+#include "jobs/room.h"
 #include "jobs/run.h"
 
 struct put {
     struct xfer_put *plan;
     struct xfer_file *file; /* NULL: small, or not open yet */
     char *bytes;            /* small: the whole of it */
-    uint32_t crc32c;        /* of one request's body, as its headers said it */
+    struct put_sums sums;   /* of the source, as far as they were needed; not of its parts */
+    int summing;            /* they are needed, and on their way */
+    struct oc_err refused;  /* with the condition not met; whose the object is, is being asked */
     struct file_identity identity;
     char upload_id[OCI_UPLOAD_ID_SIZE];
     char page[256];        /* LIST_PARTS: opc-next-page */
@@ -32,8 +35,8 @@ struct put {
 /* The file is open, or none is needed: goes on with the plan of an earlier life or a new one. */
 void put_with_plan(struct run *u);
 
-/* The row of the transfer as it stands; borrows upload_id. */
-struct store_xfer put_row(const struct run *u, const char *upload_id);
+/* Fills in the row of the transfer as it stands, for a STORE_XFER. */
+void put_row_to(const struct run *u, struct room_op *o);
 
 /* Opens the spool file, then put_with_plan(). Without its pipe a stream goes on only if its end was
  * read in an earlier life; else the job fails. */

@@ -82,8 +82,7 @@ static void save_end(struct run *u)
 {
     struct put *p = u->of;
     struct room_op *o = room_op_new(u->room, STORE_XFER, on_end_saved, u);
-    o->text[0] = oc_strdup(p->upload_id);
-    o->op.xfer = put_row(u, o->text[0]);
+    put_row_to(u, o);
     o->op.xfer.total = p->n_read;
     p->filling = 1;
     run_work_begin(u);

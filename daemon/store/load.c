@@ -80,6 +80,9 @@ static void load_xfer(struct load *l, sqlite3_stmt *q)
         .remote_id = rows_bytes(q, 4),
         .etag = rows_bytes(q, 5),
         .cursor = rows_bytes(q, 6),
+        .has_crc32c = sqlite3_column_type(q, 7) != SQLITE_NULL,
+        .crc32c = (uint32_t)sqlite3_column_int64(q, 7),
+        .md5 = rows_bytes(q, 8),
     };
     l->to->xfer(l->to->arg, &x);
 }

@@ -53,6 +53,8 @@ const char *const migrate_steps[] = {
     "  crc32c INTEGER NOT NULL,"
     "  etag TEXT,"
     "  PRIMARY KEY (job, part_no)) WITHOUT ROWID;",
+    "ALTER TABLE transfers ADD COLUMN crc32c INTEGER;"
+    "ALTER TABLE transfers ADD COLUMN md5 TEXT;",
 };
 
 const unsigned migrate_n_steps = sizeof migrate_steps / sizeof *migrate_steps;

@@ -177,7 +177,7 @@ static int open_out(struct recovery *r, struct oc_err *err)
                      ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
                      &r->add_job);
     if (!rc)
-        rc = prepare(r->out, "INSERT OR REPLACE INTO transfers VALUES (?1,?2,?3,?4,?5,?6,?7)",
+        rc = prepare(r->out, "INSERT OR REPLACE INTO transfers VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
                      &r->add_transfer);
     if (!rc)
         rc = prepare(r->out, "INSERT OR REPLACE INTO parts VALUES (?1,?2,?3,?4,?5)", &r->add_part);

@@ -31,7 +31,7 @@
              "," A_ROW "," A_ROW "," A_ROW "," A_ROW)                                              \
     X(END, "UPDATE jobs SET state=?2, ended_at=?3, outcome=?4 WHERE id=?1")                        \
     X(STATE, "UPDATE jobs SET state=?2, sealed=?3, outcome=?4, ended_at=0 WHERE id=?1")            \
-    X(XFER, "INSERT OR REPLACE INTO transfers VALUES (?,?,?,?,?,?,?)")                             \
+    X(XFER, "INSERT OR REPLACE INTO transfers VALUES (?,?,?,?,?,?,?,?,?)")                         \
     X(PART, "INSERT OR REPLACE INTO parts VALUES (?,?,?,?,?)")                                     \
     X(DROP_XFER, "DELETE FROM transfers WHERE job=?1")                                             \
     X(DROP_PARTS, "DELETE FROM parts WHERE job=?1")                                                \
@@ -330,6 +330,11 @@ static enum rows_end run_xfer(struct rows *r, struct store_op *op)
     bind_text(q, 5, x->remote_id);
     bind_text(q, 6, x->etag);
     bind_bytes(q, 7, x->cursor);
+    if (x->has_crc32c)
+        bind_number(q, 8, x->crc32c);
+    else
+        sqlite3_bind_null(q, 8);
+    bind_text(q, 9, x->md5);
     return judge(r, op, run(q), "write the transfer of a job");
 }
 

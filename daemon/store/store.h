@@ -32,8 +32,11 @@ struct store_xfer {
     int phase;
     uint64_t total, part_bytes; /* total: see below */
     struct ocp_str remote_id;   /* upload id */
-    struct ocp_str etag;        /* get: the object's */
-    struct ocp_str cursor;      /* pull, list: next name; get: name of the part file */
+    int has_crc32c;             /* put: what the object's sums have to be, from its commit on */
+    uint32_t crc32c;
+    struct ocp_str md5;    /* that of a multipart object; n 0: not known */
+    struct ocp_str etag;   /* get: the object's */
+    struct ocp_str cursor; /* pull, list: next name; get: name of the part file */
 };
 
 /* The total of a put whose pipe has not ended. */

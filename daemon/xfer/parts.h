@@ -28,6 +28,7 @@ enum part_state {
 struct part_cell {
     uint32_t crc32c, etag_at;
     uint8_t state; /* enum part_state; parts_set() alone writes it */
+    uint8_t has_md5;
 };
 
 struct parts {

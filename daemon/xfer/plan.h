@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "oci/checksum.h"
 #include "proto/err.h"
 
 enum step_kind {
@@ -50,8 +51,9 @@ struct xfer_step {
 enum step_end {
     STEP_OK,
     STEP_AGAIN, /* it failed, and may be tried again */
-    STEP_LOST, /* COMMIT, PUT: the answer was lost, or a repeat was told that it is there already */
-    STEP_FATAL,     /* it failed for good: the transfer fails */
+    STEP_LOST,  /* COMMIT, PUT: the answer was lost, or a repeat was told that it is there already;
+                   CREATE: it was told so, and what is there may be of an earlier commit */
+    STEP_FATAL, /* it failed for good: the transfer fails */
     STEP_NO_UPLOAD, /* PART, COMMIT, LIST_PARTS: the service does not know the upload (any more);
                        HEAD: what is there is not ours, or nothing is */
     STEP_CHANGED,   /* get, any step: the object is another one now (412), the part file is not what
@@ -75,11 +77,19 @@ struct xfer_put;
 int xfer_put_new(uint64_t size, const struct put_limits *limits, struct xfer_put **ret,
                  struct oc_err *err);
 
+/* What the sums of the whole object have to be. */
+struct put_sums {
+    int has_crc32c;
+    uint32_t crc32c;
+    char md5[OCI_MULTIPART_MD5_SIZE]; /* as opc-multipart-md5 or content-md5; "": not known */
+};
+
 /* The rest of one that was interrupted, from its row: phase, part size and whether an upload id is
- * known; then each part that the database holds, before the first step. Parts the database has and
- * the service does not list with the same etag are sent again. An intent without an id starts
- * anew. With a commit that may have got through, HEAD comes first.
- * SAVE in phase PUT_INTENT: an older upload is gone, and the rows of its parts with it. */
+ * known; then its sums and each part that the database holds, before the first step. Parts the
+ * database has and the service does not list with the same etag are sent again. An intent without
+ * an id starts anew. With a commit that may have got through, HEAD comes first, whatever is known
+ * of the parts. SAVE in phase PUT_INTENT: an older upload is gone, and the rows of its parts with
+ * it. */
 int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
                     struct xfer_put **ret, struct oc_err *err);
 
@@ -101,6 +111,7 @@ uint64_t xfer_put_room(const struct xfer_put *p);
 
 void xfer_put_have(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const char *etag,
                    uint32_t crc32c);
+void xfer_put_whole(struct xfer_put *p, const struct put_sums *sums);
 void xfer_put_free(struct xfer_put *p);
 
 /* Next step; several REQUEST steps may be in flight at once. */
@@ -115,6 +126,10 @@ void xfer_put_end(struct xfer_put *p, const struct xfer_step *s, enum step_end h
 /* LIST_PARTS: one part that the service has, before xfer_put_end(). */
 void xfer_put_listed(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const char *etag);
 
+/* The MD5 of a part in base64, as the service tells it: before the end of its PART, or once it was
+ * listed. NULL, or what is none, is not known. */
+void xfer_put_md5(struct xfer_put *p, uint32_t part_no, const char *md5);
+
 /* Cancelled or failed from outside (source changed, timeout): no new parts; ABORT follows once
  * nothing is in flight, if there may be an upload; then STEP_FAILED. */
 void xfer_put_stop(struct xfer_put *p);
@@ -125,6 +140,7 @@ struct put_facts {
     uint64_t size, part_bytes, bytes_done;
     uint32_t n_parts, n_done, n_inflight;
     uint32_t crc32c; /* of the whole object, once all parts are done, or the one body was sent */
+    const struct put_sums *whole; /* multipart: from its commit on; borrowed from the planner */
 };
 void xfer_put_facts(const struct xfer_put *p, struct put_facts *ret);
 

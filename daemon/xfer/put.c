@@ -7,9 +7,10 @@
  *
  *   small   CHECK, PUT, RECHECK
  *   large   CHECK, INTENT, CREATE, OPENED, parts, RECHECK, COMMITTING, COMMIT
- *   resumed CHECK, LIST, parts, …; or HEAD, if a commit may have got through; or ABORT and then
- *           INTENT, … if an earlier life gave it up and did not say why
- *   stream  CHECK, READ until it is known to be small or large, then as these
+ *   resumed CHECK, LIST, parts, …; or HEAD, if a commit may have got through: what the object has
+ *           to be is kept with COMMITTING, so that this needs no parts; or (after HEAD, if there
+ *           was a commit) ABORT and then INTENT, … if an earlier life gave it up and did not say
+ * why stream  CHECK, READ until it is known to be small or large, then as these
  *
  * An end goes through on_end[] to the next stage. What fails leads to ABORTING and ABORT, once
  * nothing is in flight, if there is an upload by an id that we know.
@@ -64,6 +65,9 @@ struct xfer_put {
     int lost;           /* stream: it would have to be */
     uint64_t threshold; /* stream: up to which it is one PutObject */
     struct parts parts;
+    struct put_sums whole;
+    uint8_t (*md5s)[OCI_MD5_SIZE]; /* of the parts, as far as has_md5 says; place for n_md5s */
+    uint32_t n_md5s;
     char *etags; /* NUL-ended, one behind the other; place 0 is none */
     size_t etags_used, etags_room;
 };
@@ -203,6 +207,7 @@ void xfer_put_free(struct xfer_put *p)
     if (!p)
         return;
     parts_fini(&p->parts);
+    free(p->md5s);
     free(p->etags);
     free(p);
 }
@@ -240,7 +245,46 @@ const char *xfer_put_etag(const struct xfer_put *p, uint32_t part_no, uint32_t *
     return etag_of(p, cell);
 }
 
+/* ---- sums ---- */
+
+static int is_known(const struct put_sums *s)
+{
+    return s->has_crc32c || s->md5[0];
+}
+
+void xfer_put_md5(struct xfer_put *p, uint32_t part_no, const char *md5)
+{
+    struct part_cell *cell = parts_cell(&p->parts, part_no);
+    uint8_t raw[OCI_MD5_SIZE];
+    size_t n;
+    if (!cell || (cell->state != PART_FLYING && cell->state != PART_DONE) || !md5 ||
+        oci_unbase64(md5, strlen(md5), raw, sizeof raw, &n) || n != sizeof raw)
+        return;
+    if (p->n_md5s < p->parts.n) {
+        p->n_md5s = p->parts.n + p->parts.n / 2;
+        p->md5s = oc_grow(p->md5s, p->n_md5s, sizeof *p->md5s);
+    }
+    memcpy(p->md5s[part_no - 1], raw, sizeof raw);
+    cell->has_md5 = 1;
+}
+
+/* All parts are done. */
+static void sum_up(struct xfer_put *p)
+{
+    p->whole = (struct put_sums){.has_crc32c = 1, .crc32c = parts_crc(&p->parts)};
+    for (uint32_t i = 0; i < p->parts.n; i++)
+        if (!p->parts.cells[i].has_md5)
+            return;
+    if (oci_multipart_md5((const uint8_t(*)[OCI_MD5_SIZE])p->md5s, p->parts.n, p->whole.md5))
+        p->whole.md5[0] = 0;
+}
+
 /* ---- parts of an earlier life ---- */
+
+void xfer_put_whole(struct xfer_put *p, const struct put_sums *sums)
+{
+    p->whole = *sums;
+}
 
 void xfer_put_have(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const char *etag,
                    uint32_t crc32c)
@@ -270,17 +314,23 @@ static void set_all(struct xfer_put *p, enum part_state from, enum part_state to
             parts_set(&p->parts, no, to);
 }
 
-/* A row that says COMMITTING has all its parts; then what became of the commit comes first. */
+/* What became of a commit comes first. Only a row that neither tells what has come of it nor has
+ * all the parts, of which it would follow, cannot be asked after. */
 static void begin(struct xfer_put *p)
 {
     p->begun = 1;
-    if (p->phase != PUT_COMMITTING || p->failing)
+    int asked = p->phase == PUT_COMMITTING || (p->phase == PUT_ABORTING && is_known(&p->whole));
+    if (!asked || p->failing)
         return;
-    if (p->parts.n_known < p->parts.n) {
+    int all = p->parts.n_known == p->parts.n;
+    if (!all && !is_known(&p->whole)) {
         p->phase = PUT_OPEN;
         return;
     }
-    set_all(p, PART_KNOWN, PART_DONE);
+    if (all)
+        set_all(p, PART_KNOWN, PART_DONE);
+    if (!is_known(&p->whole))
+        sum_up(p);
     p->in_doubt = STEP_LOST;
     put_enter(p, S_HEAD);
 }
@@ -379,9 +429,9 @@ static void end_intent(struct xfer_put *p, enum step_end how)
 
 static void end_create(struct xfer_put *p, enum step_end how)
 {
-    (void)how;
-    p->upload = 1;
-    put_enter(p, S_OPENED);
+    p->in_doubt = how;
+    p->upload = how == STEP_OK;
+    put_enter(p, how == STEP_OK ? S_OPENED : S_HEAD);
 }
 
 static void end_opened(struct xfer_put *p, enum step_end how)
@@ -406,6 +456,8 @@ static void end_list(struct xfer_put *p, enum step_end how)
 static void end_recheck(struct xfer_put *p, enum step_end how)
 {
     (void)how;
+    if (p->multipart)
+        sum_up(p);
     put_enter(p, p->multipart ? S_COMMITTING : S_DONE);
 }
 
@@ -434,12 +486,18 @@ static void end_commit(struct xfer_put *p, enum step_end how)
 /* It did not get through: once more, or all of it if the upload has gone. */
 static void not_ours(struct xfer_put *p)
 {
-    if (p->in_doubt == STEP_NO_UPLOAD)
+    if (p->phase == PUT_ABORTING)
+        put_enter(p, S_ABORT);
+    else if (p->in_doubt == STEP_NO_UPLOAD)
         p->anew = 1;
     else if (++p->n_anew > PLAN_ANEW_MOST)
         p->failing = 1;
+    else if (!p->multipart)
+        put_enter(p, S_PUT);
+    else if (!p->upload)
+        put_enter(p, S_CREATE);
     else
-        put_enter(p, p->multipart ? S_COMMIT : S_PUT);
+        put_enter(p, p->parts.n_done == p->parts.n ? S_COMMIT : S_LIST);
 }
 
 static void end_head(struct xfer_put *p, enum step_end how)
@@ -449,8 +507,8 @@ static void end_head(struct xfer_put *p, enum step_end how)
         return;
     }
     p->upload = 0;
-    if (!p->multipart)
-        set_all(p, PART_TODO, PART_DONE);
+    set_all(p, PART_TODO, PART_DONE);
+    set_all(p, PART_KNOWN, PART_DONE);
     put_enter(p, p->multipart ? S_DONE : S_RECHECK);
 }
 
@@ -485,7 +543,7 @@ static const struct {
 } on_end[S_COUNT] = {
     [S_CHECK] = {0, end_check},
     [S_INTENT] = {0, end_intent},
-    [S_CREATE] = {0, end_create},
+    [S_CREATE] = {OC_BIT(STEP_LOST), end_create},
     [S_OPENED] = {0, end_opened},
     [S_LIST] = {OC_BIT(STEP_NO_UPLOAD), end_list},
     [S_RECHECK] = {0, end_recheck},
@@ -536,6 +594,12 @@ void xfer_put_end(struct xfer_put *p, const struct xfer_step *s, enum step_end h
     settle(p);
 }
 
+static void begin_part(struct xfer_put *p, struct xfer_step *ret)
+{
+    if (parts_take(&p->parts, OP_PART, ret))
+        parts_cell(&p->parts, ret->part_no)->has_md5 = 0;
+}
+
 void xfer_put_next(struct xfer_put *p, struct xfer_step *ret)
 {
     *ret = (struct xfer_step){.kind = STEP_WAIT};
@@ -546,7 +610,7 @@ void xfer_put_next(struct xfer_put *p, struct xfer_step *ret)
         return;
     if (p->stage == S_PARTS) {
         if (!p->failing && !p->anew)
-            parts_take(&p->parts, OP_PART, ret);
+            begin_part(p, ret);
         return;
     }
     *ret = (struct xfer_step){.kind = stages[p->stage].kind, .op = stages[p->stage].op};
@@ -584,5 +648,6 @@ void xfer_put_facts(const struct xfer_put *p, struct put_facts *ret)
         .crc32c = p->multipart ? parts_crc(&all)
                   : all.n      ? all.cells[0].crc32c
                                : 0,
+        .whole = &p->whole,
     };
 }

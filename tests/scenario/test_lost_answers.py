@@ -4,6 +4,148 @@ says that something was there, or that it is not there, it finds out whose work 
 is the sum of the whole object, CRC32C or MD5, never its name and length alone."""
 
 import pytest
+from harness import KIB, MIB, blob, client_library, sha, until
+
+SIZES = [0, 10, 500 * KIB, 3 * MIB]
+WRITES = "PutObject|CommitMultipartUpload"
+
+
+@pytest.fixture(params=["crc32c", "md5"])
+def sums(request, store):
+    """Endpoints that sum as CRC32C, and such that do not."""
+    store.settings(no_crc32c=request.param == "md5")
+    return request.param
+
+
+def lose(ocid, store, job, crash, what=WRITES):
+    """The answer that hangs never comes."""
+    store.wait_hit(what, 1)
+    if crash:
+        ocid.kill()
+    store.clear()
+    if crash:
+        ocid.start()
+    return ocid.done(job)
+
+
+# Our own.
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_our_own_object_is_known_by_its_sum(make_ocid, store, b, sums, size, crash, conditional):
+    ocid = make_ocid(network__stall_seconds=1).start()
+    store.on(WRITES, do="hang", at="answer")
+    job = ocid.put(blob(size), f"{b}/o", if_absent=conditional)
+    until(lambda: store.exists(f"{b}/o"), "it is there")
+    status = lose(ocid, store, job, crash)
+    assert store.object_sha(f"{b}/o") == sha(blob(size))
+    assert status.outcome.etag == store.object_info(f"{b}/o")["etag"]
+    assert status.outcome.verified == sums
+    assert store.count("CreateMultipartUpload", bucket=b) == (size > MIB)
+    assert store.count("UploadPart", bucket=b) == (3 if size > MIB else 0)
+    assert store.uploads(b) == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("crash", [False, True])
+def test_our_own_replacement_is_known_by_its_sum(make_ocid, store, b, sums, size, crash):
+    """It has another etag than the one asked for: ours."""
+    ocid = make_ocid(network__stall_seconds=1).start()
+    old = store.put_object(f"{b}/o", b"old")
+    store.on(WRITES, do="hang", at="answer")
+    job = ocid.put(blob(size), f"{b}/o", if_match=old)
+    until(lambda: store.object_info(f"{b}/o")["etag"] != old, "it is there")
+    lose(ocid, store, job, crash)
+    assert store.object_sha(f"{b}/o") == sha(blob(size))
+    assert store.uploads(b) == []
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+@pytest.mark.parametrize("if_absent", [True, False])
+def test_a_commit_is_known_though_a_part_was_not_written_down(ocid, store, b, nth, if_absent):
+    """Whatever the disk did not take: what the object has to be is on it before the commit goes out."""
+    data = blob(3 * MIB)
+    path = ocid.file(data)
+    ocid.restart(OCID_FAULT=f"store.commit:{nth}")
+    store.on("CommitMultipartUpload", do="hang", at="answer")
+    try:
+        job = ocid.put(path, f"{b}/o", if_absent=if_absent)
+    except client_library.OcidError:  # it was the job's own row
+        job = ocid.put(path, f"{b}/o", if_absent=if_absent)
+    until(lambda: store.exists(f"{b}/o"), "it was committed")
+    ocid.crash()
+    store.clear()
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(data)
+    assert store.count("CreateMultipartUpload") == 1 and store.count("UploadPart") == 3
+
+
+def test_a_commit_that_had_not_come_through_when_it_was_looked_for(ocid, store, b):
+    store.on("CommitMultipartUpload", do="reset", at="answer")
+    store.on("HeadObject", do=404)
+    store.on("CommitMultipartUpload", do="status", status=412, code="IfNoneMatchFailed", nth=2)
+    ocid.done(ocid.put(blob(3 * MIB), f"{b}/o", if_absent=True))
+    assert store.count("HeadObject") == 2 and store.count("UploadPart") == 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_job_that_is_tried_again_knows_its_own_object(make_ocid, store, b, size):
+    """The first try has failed for good, and had made the object."""
+    ocid = make_ocid(network__max_tries=1).start()
+    store.on(WRITES, do="reset", at="answer", count=0)
+    store.on("HeadObject", do=403, count=0)
+    job = ocid.put(blob(size), f"{b}/o", if_absent=True)
+    assert ocid.wait(job).state == "failed"
+    until(lambda: store.uploads(b) == [], "what it has left is gone")
+    store.clear()
+    ocid.client.retry(job)
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(blob(size))
+
+
+# Another's.
+
+@pytest.mark.parametrize("part_mib", [1, 0.5])
+def test_anothers_object_of_the_same_length_does_not_stand_for_ours(ocid, store, b, sums, part_mib):
+    """Our commit never arrived, and what is there was put together of parts, too."""
+    ocid.done(ocid.put(blob(3 * MIB, 2), f"{b}/o", part_mib=part_mib))
+    store.on("CommitMultipartUpload", do="reset", at="start")
+    ocid.done(ocid.put(blob(3 * MIB), f"{b}/o"))
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
+
+
+@pytest.mark.parametrize("if_absent", [True, False])
+def test_anothers_object_does_not_stand_for_ours_after_a_crash(ocid, store, b, sums, if_absent):
+    store.on("CommitMultipartUpload", do="reset", at="start")
+    store.on("HeadObject", do="hang")
+    job = ocid.put(blob(3 * MIB), f"{b}/o", if_absent=if_absent)
+    store.wait_hit("HeadObject", 1)
+    ocid.done(ocid.put(blob(3 * MIB, 2), f"{b}/o"))
+    ocid.crash()
+    store.clear()
+    if if_absent:
+        ocid.failed(job, "exists")
+    else:
+        ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB, 2 if if_absent else 1))
+    until(lambda: store.uploads(b) == [], "no parts are left behind")
+
+
+@pytest.mark.parametrize("size", [10, 500 * KIB, 3 * MIB])
+@pytest.mark.parametrize("how", [{"if_absent": True}, {"if_match": True}], ids=str)
+def test_anothers_object_is_told_from_ours_at_once(ocid, store, b, sums, size, how):
+    if "if_match" in how:
+        how = {"if_match": store.put_object(f"{b}/o", b"old")}
+    store.on(WRITES, do="reset", at="start")
+    store.on(WRITES, do="hang", nth=2)
+    job = ocid.put(blob(size), f"{b}/o", **how)
+    store.wait_hit(WRITES, 2)
+    store.put_object(f"{b}/o", blob(size, 2))
+    store.clear()
+    ocid.failed(job, "exists" if "if_absent" in how else "condition")
+    assert store.object_sha(f"{b}/o") == sha(blob(size, 2))
+    assert store.count("HeadObject") <= 2
 
 
 # Other requests.

@@ -53,6 +53,7 @@ static void on_xfer(void *arg, const struct store_xfer *row)
     struct seen *s = arg;
     s->n_xfers++;
     assert_true(row->job == 3 && row->phase == 2 && row->total == 99);
+    assert_true(!row->has_crc32c && !row->md5.n);
     assert_str_is(row->remote_id, "upload-of-3");
 }
 

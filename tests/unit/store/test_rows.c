@@ -124,7 +124,10 @@ static int put_xfer(struct kit *k, uint64_t job, int phase)
                  .part_bytes = 2048ull << 20,
                  .remote_id = ocp_str("upload"),
                  .etag = ocp_str("tag"),
-                 .cursor = {".ocid-\xff", 7}},
+                 .cursor = {".ocid-\xff", 7},
+                 .has_crc32c = job != 2,
+                 .crc32c = job == 2 ? 0 : UINT32_MAX - (uint32_t)job,
+                 .md5 = ocp_str(job == 2 ? "" : "sum-2")},
     };
     return kit_run(k, &op);
 }
@@ -181,6 +184,9 @@ static void on_xfer(void *arg, const struct store_xfer *row)
     assert_str_is(row->remote_id, "upload");
     assert_str_is(row->etag, "tag");
     assert_str_is(row->cursor, ".ocid-\xff");
+    assert_true(row->has_crc32c == (row->job != 2));
+    assert_int_equal(row->crc32c, row->job == 2 ? 0 : UINT32_MAX - (uint32_t)row->job);
+    assert_str_is(row->md5, row->job == 2 ? "" : "sum-2");
 }
 
 static void on_key(void *arg, uint32_t uid, struct ocp_str key, uint64_t id)

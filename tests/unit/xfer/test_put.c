@@ -402,6 +402,121 @@ static void resumed_at_its_commit(void **state)
     over(p, STEP_FAILED);
 }
 
+/* MD5 of "a", "b" and "" as the service tells them; of the MD5s of the first two. */
+#define MD5_A  "DMF1ucDxtqgxw5niaXcmYQ=="
+#define MD5_B  "kutf/uauL+w61xx3dTFXjw=="
+#define MD5_AB "luAkuiB0/nfo6WW6Q6cEvg==-2"
+
+static void md5(struct xfer_put *p, uint32_t part_no, const char *text, const char *etag)
+{
+    struct xfer_step s = expect(p, STEP_REQUEST, OP_PART);
+    assert_int_equal(s.part_no, part_no);
+    xfer_put_md5(p, part_no, text);
+    xfer_put_end(p, &s, STEP_OK, etag, part_no);
+}
+
+static const struct put_sums *whole_of(const struct xfer_put *p)
+{
+    struct put_facts f;
+    xfer_put_facts(p, &f);
+    return f.whole;
+}
+
+static void what_the_object_has_to_be_is_known_at_its_commit(void **state)
+{
+    (void)state;
+    struct xfer_put *p = make(15, 0, 10);
+    up_to_parts(p);
+    xfer_put_md5(p, 1, MD5_B); /* not in flight */
+    md5(p, 1, MD5_A, "a");
+    md5(p, 2, MD5_B, "b");
+    assert_false(whole_of(p)->has_crc32c || whole_of(p)->md5[0]);
+    step(p, STEP_CHECK, OP_NONE, STEP_OK);
+    assert_int_equal(phase_of(p), PUT_COMMITTING);
+    assert_true(whole_of(p)->has_crc32c);
+    assert_int_equal(whole_of(p)->crc32c, oci_crc32c_combine(1, 2, 5));
+    assert_string_equal(whole_of(p)->md5, MD5_AB);
+    xfer_put_free(p);
+
+    static const char *const none[] = {NULL, "", "DMF1", "not base64", MD5_A "AAAA"};
+    for (unsigned i = 0; i < sizeof none / sizeof *none; i++) {
+        p = make(15, 0, 10);
+        up_to_parts(p);
+        struct xfer_step s = expect(p, STEP_REQUEST, OP_PART);
+        xfer_put_md5(p, 1, MD5_A);
+        xfer_put_end(p, &s, STEP_AGAIN, NULL, 0); /* that of the bytes which did not arrive */
+        md5(p, 1, none[i], "a");
+        md5(p, 2, MD5_B, "b");
+        step(p, STEP_CHECK, OP_NONE, STEP_OK);
+        assert_true(whole_of(p)->has_crc32c && !whole_of(p)->md5[0]);
+        xfer_put_free(p);
+    }
+}
+
+static void parts_that_are_listed_tell_their_md5(void **state)
+{
+    (void)state;
+    struct xfer_put *p = resumed(15, PUT_OPEN, 1);
+    xfer_put_have(p, 1, 10, "a", 1);
+    step(p, STEP_CHECK, OP_NONE, STEP_OK);
+    struct xfer_step s = expect(p, STEP_REQUEST, OP_LIST_PARTS);
+    xfer_put_listed(p, 1, 10, "a");
+    xfer_put_md5(p, 1, MD5_A);
+    xfer_put_listed(p, 2, 5, "not in the database");
+    xfer_put_md5(p, 2, MD5_A);
+    xfer_put_end(p, &s, STEP_OK, NULL, 0);
+    md5(p, 2, MD5_B, "b");
+    step(p, STEP_CHECK, OP_NONE, STEP_OK);
+    assert_string_equal(whole_of(p)->md5, MD5_AB);
+    xfer_put_free(p);
+}
+
+static void a_commit_is_asked_after_without_its_parts(void **state)
+{
+    (void)state;
+    static const struct put_sums sums = {1, 42, MD5_AB};
+    struct xfer_put *p = resumed(15, PUT_COMMITTING, 1);
+    xfer_put_whole(p, &sums);
+    xfer_put_have(p, 1, 10, "a", 1);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_AGAIN);
+    assert_true(whole_of(p)->crc32c == 42 && !strcmp(whole_of(p)->md5, MD5_AB));
+    step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+    over(p, STEP_DONE);
+
+    p = resumed(15, PUT_COMMITTING, 1); /* it did not get through */
+    xfer_put_whole(p, &sums);
+    xfer_put_have(p, 1, 10, "a", 1);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
+    struct xfer_step s = expect(p, STEP_REQUEST, OP_LIST_PARTS);
+    xfer_put_listed(p, 1, 10, "a");
+    xfer_put_md5(p, 1, MD5_A);
+    xfer_put_end(p, &s, STEP_OK, NULL, 0);
+    md5(p, 2, MD5_B, "b");
+    up_to_commit(p);
+    step(p, STEP_REQUEST, OP_COMMIT, STEP_OK);
+    over(p, STEP_DONE);
+}
+
+static void a_new_upload_that_is_refused_for_what_an_old_one_made(void **state)
+{
+    (void)state;
+    struct xfer_put *p = make(15, 0, 10);
+    step(p, STEP_CHECK, OP_NONE, STEP_OK);
+    step(p, STEP_SAVE, OP_NONE, STEP_OK);
+    step(p, STEP_REQUEST, OP_CREATE, STEP_LOST);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD); /* it has gone: once more */
+    step(p, STEP_REQUEST, OP_CREATE, STEP_LOST);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+    over(p, STEP_DONE);
+
+    p = make(15, 0, 10);
+    step(p, STEP_CHECK, OP_NONE, STEP_OK);
+    step(p, STEP_SAVE, OP_NONE, STEP_OK);
+    step(p, STEP_REQUEST, OP_CREATE, STEP_LOST);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_FATAL); /* it is another's */
+    over(p, STEP_FAILED);
+}
+
 static void resumed_from_an_intent(void **state)
 {
     (void)state;
@@ -436,6 +551,19 @@ static void resumed_to_abort(void **state)
     }
     p = resumed(5, PUT_ABORTING, 0);
     up_to_parts(p);
+    xfer_put_free(p);
+
+    static const struct put_sums sums = {1, 42, ""}; /* there was a commit */
+    p = resumed(5, PUT_ABORTING, 1);
+    xfer_put_whole(p, &sums);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+    over(p, STEP_DONE);
+    p = resumed(5, PUT_ABORTING, 1);
+    xfer_put_whole(p, &sums);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_OK);
+    step(p, STEP_SAVE, OP_NONE, STEP_OK);
+    step(p, STEP_REQUEST, OP_CREATE, STEP_OK);
     xfer_put_free(p);
 
     p = resumed(5, PUT_COMMITTING, 1); /* cancelled before its first step */
@@ -663,6 +791,7 @@ struct world {
     unsigned trouble; /* in a thousand */
     /* the database */
     int row, phase, row_id;
+    struct put_sums whole;
     struct {
         int there;
         char etag[20];
@@ -723,15 +852,18 @@ static void check_request(const struct world *w, const struct xfer_step *s)
         check_alone(w);
     if (s->op == OP_CREATE)
         assert_true(w->row && w->phase == PUT_INTENT && !w->row_id);
-    if (s->op == OP_PART)
-        assert_true(w->id && w->phase == PUT_OPEN && w->row_id && !w->gone);
+    if (s->op == OP_PART) /* or it lacks some of those that were to be committed */
+        assert_true(w->id && (w->phase == PUT_OPEN || w->phase == PUT_COMMITTING) && w->row_id &&
+                    !w->gone);
     if (s->op == OP_ABORT)
         assert_true(w->id && !w->gone);
     if (s->op != OP_COMMIT)
         return;
     assert_true(w->phase == PUT_COMMITTING && f.n_done == f.n_parts);
+    assert_true(w->whole.has_crc32c && w->whole.crc32c == crc_of_all(w, &f));
     for (uint32_t no = 1; no <= f.n_parts; no++)
-        assert_string_equal(w->saved[no].etag, xfer_put_etag(w->p, no, NULL));
+        if (w->saved[no].there)
+            assert_string_equal(w->saved[no].etag, xfer_put_etag(w->p, no, NULL));
 }
 
 /* ---- the model's ends ---- */
@@ -749,6 +881,7 @@ static enum step_end end_save(struct world *w)
         w->id = 0;
     }
     w->row_id = w->id;
+    w->whole = *f.whole;
     return STEP_OK;
 }
 
@@ -775,6 +908,9 @@ static enum step_end end_part(struct world *w, uint32_t no, char etag[20])
     memcpy(w->held[no].etag, etag, 20);
     if (chance(w, w->trouble / 2))
         return STEP_AGAIN; /* its answer was lost */
+    w->saved[no].there = 0;
+    if (chance(w, w->trouble / 2))
+        return STEP_OK; /* its row was refused */
     w->saved[no] = w->held[no];
     w->saved[no].crc = crc_of(no);
     return STEP_OK;
@@ -812,6 +948,7 @@ static enum step_end end_commit(struct world *w)
         if (strcmp(w->held[no].etag, xfer_put_etag(w->p, no, NULL)))
             return STEP_CHANGED;
     assert_int_equal(f.crc32c, crc_of_all(w, &f));
+    assert_false(w->object); /* once */
     w->object = 1;
     w->alive = 0;
     if (chance(w, 3 * w->trouble))
@@ -875,6 +1012,7 @@ static void begin_life(struct world *w)
         return;
     }
     assert_int_equal(xfer_put_resume(w->size, w->phase, w->part_bytes, w->row_id, &w->p, NULL), 0);
+    xfer_put_whole(w->p, &w->whole);
     for (uint32_t no = 1; no <= MOST_PARTS; no++) {
         uint64_t left = w->size - (no - 1) * w->part_bytes;
         if (w->saved[no].there)
@@ -995,6 +1133,10 @@ int main(void)
         cmocka_unit_test(a_commit_that_names_wrong_parts),
         cmocka_unit_test(resumed_from_its_parts),
         cmocka_unit_test(resumed_at_its_commit),
+        cmocka_unit_test(what_the_object_has_to_be_is_known_at_its_commit),
+        cmocka_unit_test(parts_that_are_listed_tell_their_md5),
+        cmocka_unit_test(a_commit_is_asked_after_without_its_parts),
+        cmocka_unit_test(a_new_upload_that_is_refused_for_what_an_old_one_made),
         cmocka_unit_test(resumed_from_an_intent),
         cmocka_unit_test(resumed_to_abort),
         cmocka_unit_test(small_streams),
