@@ -41,8 +41,7 @@ static void evict(void *arg, struct job *j)
 {
     struct room *r = arg;
     struct ocp_job spec;
-    if (j->set)
-        j->set->tally->n_here--;
+    tally_forget(j);
     feed_not_final(&r->feed, j);
     feed_forget(&r->feed, j);
     book_remove(&r->book, j);
