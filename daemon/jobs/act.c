@@ -213,8 +213,7 @@ void room_admit(struct room *r, struct job *j)
         return;
     }
     job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
-    sched_add(&r->sched, j, sched_is_bulk(j) ? START_BULK : START_EXPRESS, 0);
-    room_pump(r);
+    room_line_up(r, j, 0);
 }
 
 void room_park(struct room *r, struct job *j, enum ocp_state park)

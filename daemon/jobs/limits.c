@@ -190,8 +190,10 @@ int limits_slot_try(struct run *u)
 {
     struct xfer_who who = limits_who(u->job);
     int bulk = sched_is_bulk(u->job);
+    if (limits_slot_has(u))
+        return 1;
     for (const struct limit *l = u->room->limits.first; l; l = l->next)
-        if (!u->slot && is_counted(u->job) && is_full(l, bulk) && xfer_limit_holds(&l->of, &who))
+        if (is_full(l, bulk) && xfer_limit_holds(&l->of, &who))
             return 0;
     limits_slot_take(u);
     return 1;

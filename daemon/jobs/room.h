@@ -238,6 +238,10 @@ void room_adopt(struct room *r, struct job *j, const char *label);
 /* The set of j, whether it counts j or not; NULL: none, or it is not in memory. */
 struct job *room_set_of(const struct room *r, const struct job *j);
 
+/* It waits for what it needs next, in the lane of its sharer or at its head: to be started, or, if
+ * it has been and has its place in all limits, to be granted a request. */
+void room_line_up(struct room *r, struct job *j, int at_head);
+
 /* Queues it, or lets it wait for its predecessors. */
 void room_admit(struct room *r, struct job *j);
 
