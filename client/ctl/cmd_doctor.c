@@ -101,7 +101,7 @@ static void check_daemon(struct doctor *d)
     struct ocid_failure why;
     o.socket = d->ctl->args->socket;
     o.software = "ocictl " OCID_VERSION;
-    if (ocid_open(&o, CTL_HELLO_MS, &d->ctl->c, &why)) {
+    if (ocid_open(&o, ctl_hello_ms(args_patience_ms(d->ctl->args, UINT64_MAX)), &d->ctl->c, &why)) {
         refuse_daemon(d, &why);
         return;
     }

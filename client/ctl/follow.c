@@ -338,11 +338,11 @@ static void totals(struct follow *f)
 static int step(struct follow *f)
 {
     uint64_t now = follow_clock(), wait = POLL_MS;
-    if (now >= f->deadline)
+    if (now >= f->deadline && !f->fresh) /* without any time left, what has ended is said, too */
         return OCID_E_TIMED_OUT;
     if (f->p.out && progress_due(&f->p, now) < wait)
         wait = progress_due(&f->p, now);
-    if (f->deadline - now < wait)
+    if (!f->fresh && f->deadline - now < wait)
         wait = f->deadline - now;
     int rc = ask(f, f->fresh, f->fresh ? 0 : wait); /* of an end we hear at once */
     now = follow_clock();
