@@ -117,8 +117,9 @@ int ctl_open(struct ctl *ctl)
         ctl_catch(ctl);
         return 0;
     }
-    if (why.code == OCID_E_NO_DAEMON && !ctl->args->socket) {
-        ctl_say("%s (or: systemctl --user start ocid.socket)", why.text);
+    if (why.code == OCID_E_NO_DAEMON) {
+        ctl_say("%s; start it with: %s%s", why.text, ocid_error_mend(why.code),
+                ctl->args->socket ? "" : " (or: systemctl --user start ocid.socket)");
         return EXIT_NO_DAEMON;
     }
     int status = ctl_failed(NULL, &why);
