@@ -34,6 +34,19 @@ static const struct row *find(int code)
     return &rows[0];
 }
 
+const char *oc_err_mend(int code)
+{
+    switch (code) {
+#define ERR_MEND(name, command)                                                                    \
+    case OCID_E_##name:                                                                            \
+        return command;
+        OCID_MENDS(ERR_MEND)
+#undef ERR_MEND
+    default:
+        return NULL;
+    }
+}
+
 int oc_fail(struct oc_err *err, int code, int sys, const char *fmt, ...)
 {
     if (!err)

@@ -38,6 +38,9 @@ const char *oc_err_text(int code);
 enum oc_retry oc_err_retry(int code);
 int oc_err_exit(int code);
 
+/* The command that mends it; NULL: there is none that always does. */
+const char *oc_err_mend(int code);
+
 /* The inverse of oc_err_name(); OCID_E_INTERNAL for a name that is not known. */
 int oc_err_by_name(const char *name, size_t n);
 

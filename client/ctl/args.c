@@ -693,6 +693,11 @@ int args_parse(int argc, char **argv, struct args *ret, char *why, size_t size)
     return ret->help ? 0 : check(ret, why, size);
 }
 
+uint64_t args_patience_ms(const struct args *a, uint64_t otherwise_ms)
+{
+    return a->has_timeout && !(JOBS >> a->verb & 1) ? a->timeout_ms : otherwise_ms;
+}
+
 int args_ids(const struct args *a, uint64_t *ret, char *why, size_t size)
 {
     for (int i = 0; i < a->n_words; i++)

@@ -181,6 +181,9 @@ int args_size(const char *text, uint64_t *ret);
 int args_time(const char *text, uint64_t *ret_ms);
 int args_number(const char *text, uint64_t *ret);
 
+/* How long ocictl itself waits at most: as --timeout says, unless that is of the jobs it makes. */
+uint64_t args_patience_ms(const struct args *a, uint64_t otherwise_ms);
+
 /* The ids among the words. 0, or -1 and why. */
 int args_ids(const struct args *a, uint64_t *ret, char *why, size_t why_size);
 

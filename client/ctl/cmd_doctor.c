@@ -79,19 +79,9 @@ const char *doctor_fact(const struct doctor *d, const char *name)
 
 static void refuse_daemon(struct doctor *d, const struct ocid_failure *why)
 {
-    const char *hint = strstr(why->text, "; start it with: "); /* which the mend says already */
-    switch (why->code) {
-    case OCID_E_NO_DAEMON:
-        doctor_mend(d, "ocictl start");
-        break;
-    case OCID_E_DENIED_PEER:
-        doctor_mend(d, "systemctl --user start ocid.socket, or: ocictl start");
-        break;
-    default:
-        doctor_mend(d, "ocictl stop && ocictl start");
-    }
-    doctor_tell(d, DOCTOR_FAIL, "daemon", "%.*s",
-                (int)(hint ? (size_t)(hint - why->text) : strlen(why->text)), why->text);
+    const char *mend = ocid_error_mend(why->code);
+    doctor_mend(d, "%s", mend ? mend : "ocictl stop && ocictl start");
+    doctor_tell(d, DOCTOR_FAIL, "daemon", "%s", why->text);
 }
 
 static void check_daemon(struct doctor *d)
@@ -101,7 +91,7 @@ static void check_daemon(struct doctor *d)
     struct ocid_failure why;
     o.socket = d->ctl->args->socket;
     o.software = "ocictl " OCID_VERSION;
-    if (ocid_open(&o, CTL_HELLO_MS, &d->ctl->c, &why)) {
+    if (ocid_open(&o, ctl_hello_ms(args_patience_ms(d->ctl->args, UINT64_MAX)), &d->ctl->c, &why)) {
         refuse_daemon(d, &why);
         return;
     }

@@ -257,7 +257,7 @@ static int await(struct setup *s)
 {
     const struct args *a = s->ctl->args;
     const struct ocid_status *who = NULL;
-    uint64_t deadline = follow_clock() + (a->has_timeout ? a->timeout_ms : WAIT_MS);
+    uint64_t deadline = follow_clock() + args_patience_ms(a, WAIT_MS);
     bool told = false;
     for (int rc; (rc = ask_service(s, &who));) {
         if (rc == OCID_E_DETACHED || ctl_interrupted) {

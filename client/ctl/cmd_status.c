@@ -199,7 +199,7 @@ int cmd_wait(struct ctl *ctl)
     if (!status)
         status = ctl_open(ctl);
     if (!status)
-        status = follow_wait(ctl, ids, n, a->has_timeout ? a->timeout_ms : UINT64_MAX);
+        status = follow_wait(ctl, ids, n, args_patience_ms(a, UINT64_MAX));
     free(ids);
     return status;
 }

@@ -23,7 +23,7 @@ enum {
     EXIT_DETACHED = 130,
 };
 
-enum { CTL_REPLY_MS = 60000, CTL_HELLO_MS = 10000 };
+enum { CTL_REPLY_MS = 60000 };
 
 struct ctl {
     const struct args *args;
@@ -50,6 +50,10 @@ int ctl_fail(struct ctl *ctl, const char *what);
 
 /* EXIT_USAGE, and where to read on. */
 int ctl_usage(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* How long the daemon has to say hello, if so much is left of what ocictl may wait: with no time
+ * (-t 0) a moment, too, or a daemon that is well could never be asked. */
+int ctl_hello_ms(uint64_t left_ms);
 
 /* Connects. 0, or the exit status after saying why not; to the user's own daemon only if own. */
 int ctl_open(struct ctl *ctl);

@@ -43,7 +43,7 @@ static void ask(struct doctor *d, const struct ocid_job *job, struct answer *ret
 {
     struct ocid *c = d->ctl->c;
     const struct ocid_status *s;
-    uint64_t id, limit = d->ctl->args->has_timeout ? d->ctl->args->timeout_ms : ANSWER_MS;
+    uint64_t id, limit = args_patience_ms(d->ctl->args, ANSWER_MS);
     uint64_t from = follow_clock();
     *ret = (struct answer){0};
     ret->code = ocid_submit(c, job, 1, CTL_REPLY_MS, &id);

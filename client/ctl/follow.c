@@ -130,6 +130,15 @@ static void say_done(struct follow *f, const struct ocid_status *s)
     fputc('\n', stderr);
 }
 
+/* Of a prefix that would be an error; a bucket may be empty. */
+static void say_empty(const struct follow *f, const struct ocid_status *s)
+{
+    char what[RENDER_NAME];
+    if (s->job && s->job->kind == OCID_KIND_PULL && !s->n_total)
+        ctl_note(f->ctl, "%s: there was nothing to download",
+                 render_subject(s->job, s->id, what, sizeof what));
+}
+
 static void ended(struct follow *f, size_t i, const struct ocid_status *s)
 {
     f->m[i].ended = true;
@@ -139,6 +148,7 @@ static void ended(struct follow *f, size_t i, const struct ocid_status *s)
         json_status(s);
     if (s->state == OCID_STATE_DONE) {
         say_done(f, s);
+        say_empty(f, s);
         return;
     }
     f->n_failed++;
@@ -338,11 +348,11 @@ static void totals(struct follow *f)
 static int step(struct follow *f)
 {
     uint64_t now = follow_clock(), wait = POLL_MS;
-    if (now >= f->deadline)
+    if (now >= f->deadline && !f->fresh) /* without any time left, what has ended is said, too */
         return OCID_E_TIMED_OUT;
     if (f->p.out && progress_due(&f->p, now) < wait)
         wait = progress_due(&f->p, now);
-    if (f->deadline - now < wait)
+    if (!f->fresh && f->deadline - now < wait)
         wait = f->deadline - now;
     int rc = ask(f, f->fresh, f->fresh ? 0 : wait); /* of an end we hear at once */
     now = follow_clock();

@@ -75,12 +75,24 @@ static int find_socket(struct start *s)
     return 0;
 }
 
+static uint64_t deadline_of(const struct args *a, uint64_t otherwise_ms)
+{
+    uint64_t now = follow_clock(), ms = args_patience_ms(a, otherwise_ms);
+    return ms < UINT64_MAX - now ? now + ms : UINT64_MAX;
+}
+
+static uint64_t left_ms(const struct start *s)
+{
+    uint64_t now = follow_clock();
+    return s->deadline > now ? s->deadline - now : 0;
+}
+
 static int connect_own(struct start *s, struct ocid_failure *why)
 {
     struct ocid_options o = ocid_options_of();
     o.socket = s->socket;
     o.software = "ocictl " OCID_VERSION;
-    return ocid_open(&o, CTL_HELLO_MS, &s->ctl->c, why);
+    return ocid_open(&o, ctl_hello_ms(left_ms(s)), &s->ctl->c, why);
 }
 
 static bool absent(int code)
@@ -322,7 +334,7 @@ int cmd_start(struct ctl *ctl)
     struct start *s = ctl_alloc(sizeof *s);
     s->ctl = ctl;
     s->lock = -1;
-    s->deadline = follow_clock() + (ctl->args->has_timeout ? ctl->args->timeout_ms : START_MS);
+    s->deadline = deadline_of(ctl->args, START_MS);
     int status = find_socket(s);
     if (!status)
         status = start(s);
@@ -372,10 +384,11 @@ static int open_process(struct ctl *ctl, pid_t *ret_pid)
     return fd;
 }
 
-static int end_process(struct ctl *ctl, int fd, pid_t pid)
+static int end_process(const struct start *s, int fd, pid_t pid)
 {
+    struct ctl *ctl = s->ctl;
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    uint64_t ms = ctl->args->has_timeout ? ctl->args->timeout_ms : STOP_MS;
+    uint64_t ms = left_ms(s);
     if (syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0)) {
         ctl_say("stop: cannot signal process %d: %s", (int)pid, strerror(errno));
         return EXIT_FAILED;
@@ -397,6 +410,7 @@ int cmd_stop(struct ctl *ctl)
     struct ocid_failure why;
     pid_t pid = 0;
     s->ctl = ctl;
+    s->deadline = deadline_of(ctl->args, STOP_MS);
     int status = find_socket(s), rc = status ? 0 : connect_own(s, &why);
     if (rc && absent(rc)) {
         ctl_note(ctl, "no daemon is running at '%s'", s->socket);
@@ -404,7 +418,7 @@ int cmd_stop(struct ctl *ctl)
         status = unheard(s, "stop", &why);
     } else if (!status) {
         int fd = open_process(ctl, &pid);
-        status = fd < 0 ? EXIT_FAILED : end_process(ctl, fd, pid);
+        status = fd < 0 ? EXIT_FAILED : end_process(s, fd, pid);
         if (fd >= 0)
             close(fd);
     }

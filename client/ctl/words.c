@@ -15,6 +15,8 @@
 #include "ocid/version.h"
 #include "proto/text.h"
 
+enum { HELLO_LEAST_MS = 1000, HELLO_MOST_MS = 10000 };
+
 /* ---- Words */
 
 static void say(const char *fmt, va_list ap)
@@ -98,18 +100,26 @@ void ctl_catch(struct ctl *ctl)
     sigaction(SIGINT, &act, NULL);
 }
 
+int ctl_hello_ms(uint64_t left_ms)
+{
+    if (left_ms > HELLO_MOST_MS)
+        return HELLO_MOST_MS;
+    return left_ms > HELLO_LEAST_MS ? (int)left_ms : HELLO_LEAST_MS;
+}
+
 int ctl_open(struct ctl *ctl)
 {
     struct ocid_options o = ocid_options_of();
     struct ocid_failure why;
     o.socket = ctl->args->socket;
     o.software = "ocictl " OCID_VERSION;
-    if (!ocid_open(&o, CTL_HELLO_MS, &ctl->c, &why)) {
+    if (!ocid_open(&o, ctl_hello_ms(args_patience_ms(ctl->args, UINT64_MAX)), &ctl->c, &why)) {
         ctl_catch(ctl);
         return 0;
     }
-    if (why.code == OCID_E_NO_DAEMON && !ctl->args->socket) {
-        ctl_say("%s (or: systemctl --user start ocid.socket)", why.text);
+    if (why.code == OCID_E_NO_DAEMON) {
+        ctl_say("%s; start it with: %s%s", why.text, ocid_error_mend(why.code),
+                ctl->args->socket ? "" : " (or: systemctl --user start ocid.socket)");
         return EXIT_NO_DAEMON;
     }
     int status = ctl_failed(NULL, &why);

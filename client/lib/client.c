@@ -35,6 +35,11 @@ int ocid_error_exit(int code)
     return oc_err_exit(code);
 }
 
+const char *ocid_error_mend(int code)
+{
+    return oc_err_mend(code);
+}
+
 char *ocid_failure_print(const struct ocid_failure *why, char *out, size_t size)
 {
     struct oc_err err = {.code = why->code, .http_status = why->http_status};

@@ -125,8 +125,7 @@ static int refused(struct ocid *c, const char *path, int sys)
     case ENOENT:
     case ENOTDIR:
     case ECONNREFUSED:
-        return lib_fail(c, OCID_E_NO_DAEMON, 0,
-                        "no daemon listens at '%s'; start it with: ocictl start", path);
+        return lib_fail(c, OCID_E_NO_DAEMON, 0, "no daemon listens at '%s'", path);
     case EACCES:
     case EPERM:
         return lib_fail(c, OCID_E_DENIED_PEER, 0, "you may not connect to the daemon at '%s'",

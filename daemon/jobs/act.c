@@ -54,8 +54,7 @@ void room_check_set(struct room *r, struct job *set)
     const struct tally *t = set->tally;
     struct ocp_outcome o = {0};
     struct oc_err err;
-    if (!t->sealed || t->n_coming || set->run || set->ending || job_final(set) ||
-        t->n_done + t->n_failed + t->n_cancelled < t->n_total)
+    if (!tally_is_over(t) || set->run || set->ending || job_final(set))
         return;
     OCP_SET(&o, outcome, bytes, t->bytes_done);
     if (t->n_failed)
@@ -78,20 +77,15 @@ void room_seal(struct room *r, struct job *set)
     room_check_set(r, set);
 }
 
-static void leave_set(struct room *r, struct job *j)
+void room_reopen_set(struct room *r, struct job *set)
 {
-    struct tally *t = j->set->tally;
-    DL_DELETE2(t->kin, j, kin.prev, kin.next);
-    if (j->state == OCP_ENUM_state_done) {
-        t->n_done++;
-        t->bytes_done += j->bytes;
-    } else if (j->state == OCP_ENUM_state_failed) {
-        t->n_failed++;
-    } else {
-        t->n_cancelled++;
-    }
-    feed_touch(&r->feed, j->set);
-    room_check_set(r, j->set);
+    if (!job_final(set))
+        return;
+    feed_not_final(&r->feed, set);
+    set->ended_at = 0;
+    job_enter(r, set, OCP_ENUM_state_queued, OCP_ENUM_why_none);
+    write_state(r, set);
+    job_enter(r, set, OCP_ENUM_state_waiting, OCP_ENUM_why_members);
 }
 
 /* ---- predecessors and successors ---- */
@@ -166,7 +160,13 @@ static void tell_successors(struct room *r, struct job *j)
 
 /* ---- birth, end ---- */
 
-void room_adopt(struct room *r, struct job *j, const char *label, const struct ocp_job *spec)
+struct job *room_set_of(const struct room *r, const struct job *j)
+{
+    struct job *set = j->set_id ? book_find(&r->book, j->set_id) : NULL;
+    return set && set->tally ? set : NULL;
+}
+
+void room_adopt(struct room *r, struct job *j, const char *label)
 {
     j->sharer = sched_sharer_ref(&r->sched, j->uid, label);
     j->sharer->n_in[j->state]++;
@@ -176,13 +176,10 @@ void room_adopt(struct room *r, struct job *j, const char *label, const struct o
     }
     book_add(&r->book, j);
     feed_touch(&r->feed, j);
-    j->set = spec->set ? book_find(&r->book, spec->set) : NULL;
-    if (j->set && j->set->tally) {
-        DL_APPEND2(j->set->tally->kin, j, kin.prev, kin.next);
-        j->set->tally->n_total++;
-        j->set->tally->n_here++;
-        j->set->tally->bytes_total += j->bytes;
-        feed_touch(&r->feed, j->set);
+    struct job *set = room_set_of(r, j);
+    if (set) {
+        tally_join(set, j);
+        feed_touch(&r->feed, set);
     }
 }
 
@@ -216,8 +213,7 @@ void room_admit(struct room *r, struct job *j)
         return;
     }
     job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
-    sched_add(&r->sched, j, sched_is_bulk(j) ? START_BULK : START_EXPRESS, 0);
-    room_pump(r);
+    room_line_up(r, j, 0);
 }
 
 void room_park(struct room *r, struct job *j, enum ocp_state park)
@@ -233,8 +229,11 @@ void room_park(struct room *r, struct job *j, enum ocp_state park)
 void room_on_final(struct room *r, struct job *j)
 {
     room_end_timer(j);
-    if (j->set)
-        leave_set(r, j);
+    tally_ended(j);
+    if (j->set) {
+        feed_touch(&r->feed, j->set);
+        room_check_set(r, j->set);
+    }
     if (j->tally)
         limits_drop_set(r, j->id);
     tell_successors(r, j);
@@ -388,27 +387,6 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
     return 0;
 }
 
-/* A set is at work again since one of its members is. */
-static void reopen_set(struct room *r, struct job *set)
-{
-    if (!job_final(set))
-        return;
-    feed_not_final(&r->feed, set);
-    set->ended_at = 0;
-    job_enter(r, set, OCP_ENUM_state_queued, OCP_ENUM_why_none);
-    write_state(r, set);
-    job_enter(r, set, OCP_ENUM_state_waiting, OCP_ENUM_why_members);
-}
-
-static void rejoin_set(struct room *r, struct job *j)
-{
-    struct tally *t = j->set->tally;
-    t->n_failed -= j->state == OCP_ENUM_state_failed;
-    t->n_cancelled -= j->state == OCP_ENUM_state_cancelled;
-    DL_APPEND2(t->kin, j, kin.prev, kin.next);
-    reopen_set(r, j->set);
-}
-
 /* Predecessors are looked at afresh: some may have ended since. */
 static void watch_again(struct room *r, struct job *j, const struct ocp_job *spec)
 {
@@ -430,8 +408,9 @@ static int retry(struct room *r, struct job *j, struct oc_err *err)
     if (spec.spool || spec.in_memory)
         return oc_fail(err, OCID_E_STATE, 0,
                        "job %" PRIu64 ": the bytes passed with it are gone: submit it anew", j->id);
+    tally_again(j);
     if (j->set)
-        rejoin_set(r, j);
+        room_reopen_set(r, j->set);
     feed_not_final(&r->feed, j);
     free(j->outcome);
     j->outcome = NULL;

@@ -340,7 +340,7 @@ static void load_job(void *arg, const struct store_job *row)
         j->tally->sealed = (uint8_t)row->sealed;
     j->state = (uint8_t)row->state;
     j->restored = 1;
-    room_adopt(r, j, ocp_str_copy(row->client, label, sizeof label), &spec);
+    room_adopt(r, j, ocp_str_copy(row->client, label, sizeof label));
     if (spec.timeout_ms)
         room_limit_time(r, j, spec.timeout_ms);
 }
@@ -365,15 +365,9 @@ static void load_key(void *arg, uint32_t uid, struct ocp_str key, uint64_t id)
 
 static void load_tally(void *arg, const struct store_tally *t)
 {
-    struct job *j = book_find(&((struct loading *)arg)->room->book, t->set);
-    if (!j || !j->tally)
-        return;
-    j->tally->n_done = t->n_done;
-    j->tally->n_failed = t->n_failed;
-    j->tally->n_cancelled = t->n_cancelled;
-    j->tally->bytes_done = t->bytes;
-    j->tally->bytes_total += t->bytes;
-    j->tally->n_total += t->n_done + t->n_failed + t->n_cancelled;
+    struct job *set = book_find(&((struct loading *)arg)->room->book, t->set);
+    if (set && set->tally)
+        tally_load(set, t);
 }
 
 static int is_final(int state)
@@ -385,7 +379,6 @@ static int is_final(int state)
 struct job *room_revive(struct room *r, const struct store_job *row)
 {
     char label[65];
-    struct ocp_job spec;
     if (!is_final(row->state) || book_find(&r->book, row->id))
         return NULL;
     struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
@@ -393,19 +386,17 @@ struct job *room_revive(struct room *r, const struct store_job *row)
     j->ended_at = row->ended_at;
     j->state = (uint8_t)row->state;
     j->restored = 1;
-    if (j->tally)
+    if (j->tally) {
         j->tally->sealed = 1;
+        j->tally->counted_from = UINT64_MAX;
+    }
     j->sharer =
         sched_sharer_ref(&r->sched, row->uid, ocp_str_copy(row->client, label, sizeof label));
     j->sharer->n_in[j->state]++;
     book_add(&r->book, j);
-    job_spec(j, &spec);
-    struct job *set = spec.set ? book_find(&r->book, spec.set) : NULL;
-    if (set && set->tally &&
-        set->tally->n_total) { /* which has counted it; a revived one has not */
-        j->set = set;
-        set->tally->n_here++;
-    }
+    struct job *set = room_set_of(r, j);
+    if (set)
+        tally_back(set, j);
     feed_touch(&r->feed, j);
     feed_final(&r->feed, j);
     return j;

@@ -3,8 +3,10 @@
  * hung.c - jobs whose file is on a mount that does not answer.
  *
  * Control loop. A run that is in such a mount's hands stays there, since the kernel gives the
- * thread back only when it likes; but it no longer counts as one that is being started. Those that
- * come after it sleep. A timer looks once a second, as long as there is anything to look at.
+ * thread back only when it likes; but it no longer counts as one that is being started, nor as one
+ * at work of a limit: once the mount answers, it takes a place there again before it sends
+ * anything. Those that come after it sleep. A timer looks once a second, as long as there is
+ * anything to look at.
  */
 #include "jobs/hung.h"
 
@@ -76,6 +78,7 @@ static int look(struct run *u)
     if (!u->hung && !u->retry_at && !u->n_requests && work_pace_of(u->mount) != WORK_MOVES) {
         u->hung = 1;
         run_starting(u, 0);
+        limits_slot_give(u);
         job_enter(u->room, u->job, OCP_ENUM_state_waiting, note(u->job));
     }
     return 1;

@@ -49,6 +49,7 @@ static void take_facts(struct job *j, const struct ocp_job *spec)
     j->kind = (uint8_t)spec->kind;
     j->priority = OCP_HAS(spec, job, priority) ? (uint8_t)spec->priority : 4;
     j->bytes = spec->size;
+    j->set_id = spec->set;
     if (job_is_set(j))
         j->tally = OC_NEW(struct tally);
 }

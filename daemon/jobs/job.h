@@ -29,10 +29,11 @@ struct lane {
 
 struct job {
     uint64_t id, seq;
+    uint64_t set_id;      /* the set it was submitted to, in memory or not; 0: none */
     struct job_link lane; /* in its sharer's lane while queued, see sched.c */
     struct job_link news; /* in the feed, in the order of seq */
     struct job_link kin;  /* among the members of its set */
-    struct job *set;      /* the set it belongs to, NULL: none */
+    struct job *set;      /* that counts it among its members; NULL: none does, or not yet */
     struct sharer *sharer;
     struct run *run;         /* while something of it is begun, else NULL */
     struct tally *tally;     /* sets and pulls only */
@@ -59,13 +60,14 @@ struct job {
     uint8_t in_news;  /* feed.c's */
 };
 
-/* Counts of a set's members. */
+/* Counts of a set's members, see tally.h. */
 struct tally {
     struct job *kin;      /* members that have not ended, in the order of submission */
     struct lane aside[4]; /* members that its limit holds back, by enum sched_queue */
-    uint64_t n_total, n_done, n_failed, n_cancelled, bytes_done, bytes_total;
-    uint64_t n_coming; /* members whose rows are on their way to disk */
-    uint64_t n_here;   /* members in memory, final or not: the set stays as long */
+    uint64_t n_total, n_done, n_failed, n_cancelled, bytes_done;
+    uint64_t counted_from; /* members of that id on are counted; 0: all are */
+    uint64_t n_coming;     /* members, or pages of them, whose rows are on their way */
+    uint64_t n_here;       /* members in memory, final or not: the set stays as long */
     uint8_t sealed;
 };
 

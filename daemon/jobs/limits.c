@@ -6,6 +6,7 @@
  */
 #include "jobs/limits.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +30,7 @@ enum {
 
 struct xfer_who limits_who(const struct job *j)
 {
-    return (struct xfer_who){
-        .label = j->sharer->label, .uid = j->uid, .set = j->set ? j->set->id : 0};
+    return (struct xfer_who){.label = j->sharer->label, .uid = j->uid, .set = j->set_id};
 }
 
 /* ---- rates ---- */
@@ -124,13 +124,15 @@ static struct limit *of_set(const struct room *r, uint64_t set)
 
 int limits_set_is_full(const struct room *r, const struct job *j, enum sched_queue q)
 {
-    const struct limit *l = j->set && is_counted(j) ? of_set(r, j->set->id) : NULL;
+    const struct limit *l = j->set && is_counted(j) ? of_set(r, j->set_id) : NULL;
     return l && !room_in(l, q);
 }
 
-/* Members that were put aside may go on now, as many as there is room for. */
+/* Members of the set that were put aside may go on now, as many as there is room for. */
 static void release_members(struct room *r, struct job *set)
 {
+    if (!set)
+        return;
     const struct limit *l = of_set(r, set->id);
     for (int q = 0; q < SCHED_QUEUES; q++)
         sched_release_aside(&r->sched, set, (enum sched_queue)q,
@@ -153,18 +155,22 @@ void limits_count_request(struct room *r, const struct job *j, int bulk, int mor
 {
     struct xfer_who who = limits_who(j);
     for (struct limit *l = r->limits.first; l; l = l->next)
-        if (xfer_limit_holds(&l->of, &who))
+        if (xfer_limit_holds(&l->of, &who)) {
+            assert(more > 0 || l->in_flight[bulk]);
             l->in_flight[bulk] += (uint64_t)more;
-    if (more < 0 && j->set && j->set->tally && r->limits.first)
-        release_members(r, j->set);
+        }
+    if (more < 0 && r->limits.first)
+        release_members(r, room_set_of(r, j));
 }
 
 static void count(struct run *u, int bulk, int more)
 {
     struct xfer_who who = limits_who(u->job);
     for (struct limit *l = u->room->limits.first; l; l = l->next)
-        if (xfer_limit_holds(&l->of, &who))
+        if (xfer_limit_holds(&l->of, &who)) {
+            assert(more > 0 || l->at_work[bulk]);
             l->at_work[bulk] += (uint64_t)more;
+        }
 }
 
 int limits_slot_has(const struct run *u)
@@ -184,8 +190,10 @@ int limits_slot_try(struct run *u)
 {
     struct xfer_who who = limits_who(u->job);
     int bulk = sched_is_bulk(u->job);
+    if (limits_slot_has(u))
+        return 1;
     for (const struct limit *l = u->room->limits.first; l; l = l->next)
-        if (!u->slot && is_counted(u->job) && is_full(l, bulk) && xfer_limit_holds(&l->of, &who))
+        if (is_full(l, bulk) && xfer_limit_holds(&l->of, &who))
             return 0;
     limits_slot_take(u);
     return 1;
@@ -197,8 +205,8 @@ void limits_slot_give(struct run *u)
         return;
     count(u, u->slot - 1, -1);
     u->slot = 0;
-    if (u->room->limits.first && u->job->set && u->job->set->tally)
-        release_members(u->room, u->job->set);
+    if (u->room->limits.first)
+        release_members(u->room, room_set_of(u->room, u->job));
     room_pump(u->room);
 }
 
@@ -407,10 +415,9 @@ static void apply(struct room *r, const struct xfer_limit *of)
         if (xfer_limit_holds(of, &who) && !u->job->ending && !job_final(u->job))
             feed_touch(&r->feed, u->job);
     }
-    if (set) {
+    if (set)
         feed_touch(&r->feed, set);
-        release_members(r, set);
-    }
+    release_members(r, set);
     room_pump(r);
 }
 

@@ -54,7 +54,8 @@ void limits_tell_engine(struct room *r);
 /* The set has ended, and its limit with it. */
 void limits_drop_set(struct room *r, uint64_t set);
 
-/* Whose transfers j's requests are. */
+/* Whose transfers j's requests are: the same as long as it lives, or what is counted by it would be
+ * taken from where it was not added. */
 struct xfer_who limits_who(const struct job *j);
 
 /* ---- requests: those of a limit of bandwidth that holds for some only are counted apart, and they

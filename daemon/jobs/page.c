@@ -91,6 +91,7 @@ static int on_object(void *arg, const struct oci_object *o)
     char created[OC_TIME_SIZE], modified[OC_TIME_SIZE];
     if (t->n_rows >= t->left)
         return 0;
+    t->has_objects = 1;
     if (t->to == PAGE_TO_MEMBERS) {
         size_t n = strlen(o->name);
         if (!n || o->name[n - 1] != '/' || o->size) /* markers of directories are no files */

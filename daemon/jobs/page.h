@@ -40,7 +40,8 @@ struct page {
     struct oc_buf rows;
     struct uploads uploads;
     uint32_t n_rows;
-    char *next; /* start of the page after, NULL: this was the last */
+    int has_objects; /* members: also if none of them becomes a file */
+    char *next;      /* start of the page after, NULL: this was the last */
     struct oc_err err;
 };
 

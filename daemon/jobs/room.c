@@ -41,8 +41,7 @@ static void evict(void *arg, struct job *j)
 {
     struct room *r = arg;
     struct ocp_job spec;
-    if (j->set)
-        j->set->tally->n_here--;
+    tally_forget(j);
     feed_not_final(&r->feed, j);
     feed_forget(&r->feed, j);
     book_remove(&r->book, j);
@@ -120,13 +119,14 @@ static void arm_probe(struct room *r)
                    0);
 }
 
-static void add_again(struct room *r, struct job *j, int at_head)
+void room_line_up(struct room *r, struct job *j, int at_head)
 {
     int bulk = sched_is_bulk(j);
     int ready = j->run && limits_slot_has(j->run);
     enum sched_queue q =
         ready ? (bulk ? READY_BULK : READY_EXPRESS) : (bulk ? START_BULK : START_EXPRESS);
     sched_add(&r->sched, j, q, at_head);
+    room_pump(r);
 }
 
 /* One of each host that may be looked at now, of those that are held longest. */
@@ -139,7 +139,7 @@ static void on_probe(uv_timer_t *t)
         if (is_held_back(r, j)) {
             sched_hold(&r->sched, j);
         } else {
-            add_again(r, j, 1);
+            room_line_up(r, j, 1);
             n_added++;
         }
     }
@@ -152,8 +152,7 @@ static void release_held(struct room *r)
 {
     struct job *j;
     while ((j = sched_take_held(&r->sched, 1)))
-        add_again(r, j, 1);
-    room_pump(r);
+        room_line_up(r, j, 1);
 }
 
 static void put_aside(struct room *r, struct job *j)

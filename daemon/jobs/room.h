@@ -21,6 +21,7 @@
 #include "jobs/limits.h"
 #include "jobs/sched.h"
 #include "jobs/sleep.h"
+#include "jobs/tally.h"
 #include "store/store.h"
 #include "vault/vault.h"
 #include "xfer/engine.h"
@@ -232,7 +233,14 @@ int room_load(struct room *r, struct oc_err *err);
 void room_prune(struct room *r);
 
 /* A new or restored job is part of the room from now on: book, sharer, set, feed. */
-void room_adopt(struct room *r, struct job *j, const char *label, const struct ocp_job *spec);
+void room_adopt(struct room *r, struct job *j, const char *label);
+
+/* The set of j, whether it counts j or not; NULL: none, or it is not in memory. */
+struct job *room_set_of(const struct room *r, const struct job *j);
+
+/* It waits for what it needs next, in the lane of its sharer or at its head: to be started, or, if
+ * it has been and has its place in all limits, to be granted a request. */
+void room_line_up(struct room *r, struct job *j, int at_head);
 
 /* Queues it, or lets it wait for its predecessors. */
 void room_admit(struct room *r, struct job *j);
@@ -259,7 +267,9 @@ void room_member_of(const struct job *set, const struct ocp_job *spec, struct oc
 /* No more members will come. */
 void room_seal(struct room *r, struct job *set);
 
-/* Ends a set whose members have all ended. */
+/* Ends a set whose members have all ended; one that has ended is at work again since one of its
+ * members is. */
 void room_check_set(struct room *r, struct job *set);
+void room_reopen_set(struct room *r, struct job *set);
 
 #endif

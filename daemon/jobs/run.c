@@ -404,12 +404,10 @@ static void wake(struct run *u)
     }
     job_enter(u->room, u->job, u->n_requests ? OCP_ENUM_state_running : OCP_ENUM_state_queued,
               OCP_ENUM_why_none);
-    if (limits_slot_try(u)) {
+    if (limits_slot_try(u))
         go_on(u);
-    } else { /* it starts once more when its turn has come */
-        sched_add(&u->room->sched, u->job, sched_is_bulk(u->job) ? START_BULK : START_EXPRESS, 1);
-        room_pump(u->room);
-    }
+    else /* it starts once more when its turn has come */
+        room_line_up(u->room, u->job, 1);
 }
 
 void run_kick(struct run *u)
@@ -433,9 +431,8 @@ void run_ready(struct run *u)
     }
     if (u->job->in_lane || u->retry_at)
         return;
-    sched_add(&u->room->sched, u->job, sched_is_bulk(u->job) ? READY_BULK : READY_EXPRESS,
-              u->n_requests > 0);
-    room_pump(u->room);
+    int has_slot = limits_slot_try(u); /* it may have given it back meanwhile */
+    room_line_up(u->room, u->job, u->n_requests > 0 || !has_slot);
 }
 
 static void on_answer(struct answer_to *self, struct xfer_request *req);
@@ -601,6 +598,6 @@ int run_grant(struct run *u)
     if (!run_work_end(u))
         return 0;
     if (sent == RUN_SENT && !u->job->in_lane && !u->retry_at)
-        sched_add(&u->room->sched, u->job, sched_is_bulk(u->job) ? READY_BULK : READY_EXPRESS, 1);
+        room_line_up(u->room, u->job, 1);
     return sent == RUN_SENT;
 }

@@ -210,9 +210,23 @@ static void to_pipe(struct list *l)
 
 static void uploads_go_on(struct run *u);
 
+/* A prefix is there as long as objects have it; a bucket without any is there, and empty. */
+static int is_missing(const struct run *u, const struct page *t)
+{
+    const struct list *l = u->of;
+    return l->to == PAGE_TO_MEMBERS && u->spec.object.n && !l->cursor && !t->next &&
+           !t->has_objects;
+}
+
 static void page_done(struct run *u, struct page *t)
 {
     struct list *l = u->of;
+    struct oc_err err;
+    if (is_missing(u, t)) {
+        oc_fail(&err, OCID_E_NOT_FOUND, 0, "there is no %s, nor any whose name begins so", u->what);
+        run_fail(u, &err);
+        return;
+    }
     char *next = oc_take(t->next);
     if (t->kind == OCP_ENUM_kind_uploads) {
         page_ends(l, next, 0);

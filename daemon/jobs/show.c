@@ -17,9 +17,10 @@ static struct ocp_span one(const char *p, uint32_t n)
 static void show_set(const struct job *j, struct ocp_status *s)
 {
     const struct tally *t = j->tally;
-    uint64_t moving = 0;
+    uint64_t moving = 0, to_come = 0;
     for (const struct job *m = t->kin; m; m = m->kin.next) {
         struct ocp_status of = {0};
+        to_come += m->bytes;
         if (m->state != OCP_ENUM_state_running)
             continue;
         if (m->run)
@@ -32,7 +33,7 @@ static void show_set(const struct job *j, struct ocp_status *s)
     OCP_SET(s, status, n_cancelled, t->n_cancelled);
     OCP_SET(s, status, sealed, t->sealed);
     OCP_SET(s, status, bytes_done, t->bytes_done + moving);
-    OCP_SET(s, status, bytes_total, t->bytes_total);
+    OCP_SET(s, status, bytes_total, t->bytes_done + to_come);
 }
 
 void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *b)

@@ -126,7 +126,7 @@ static void take_one(struct batch *b, struct job *j)
     struct ocp_job spec;
     struct oc_err err;
     job_spec(j, &spec);
-    room_adopt(r, j, b->label, &spec);
+    room_adopt(r, j, b->label);
     if (spec.timeout_ms)
         room_limit_time(r, j, spec.timeout_ms);
     if (spec.after.count)

@@ -329,8 +329,7 @@ static void list_memory(const struct listing *l, uint64_t cursor)
     answer_init(&a, l->limit, OCP_MAX_JOBS);
     for (struct job *j = book_before(b, cursor ? cursor : UINT64_MAX); j;
          j = book_before(b, j->id)) {
-        int fits = j->uid == l->uid && j->state == l->state &&
-                   (l->set ? j->set && j->set->id == l->set : !j->set);
+        int fits = j->uid == l->uid && j->state == l->state && j->set_id == l->set;
         if ((fits && !has_room(&a)) || ++looked > LIST_SCAN) {
             a.more = 1;
             a.cursor = j->id + 1;

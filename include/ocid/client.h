@@ -70,10 +70,12 @@ struct ocid_failure {
     char text[512];        /* one sentence, with the names in it, control bytes escaped */
 };
 
-/* "not_found", its general sentence, and the exit status ocictl would end with. */
+/* "not_found", its general sentence, the exit status ocictl would end with, and the command that
+ * mends it (NULL: there is none that always does). */
 OCID_API const char *ocid_error_name(int code);
 OCID_API const char *ocid_error_text(int code);
 OCID_API int ocid_error_exit(int code);
+OCID_API const char *ocid_error_mend(int code);
 
 /* "text (404 ObjectNotFound, request 1F3C)", cut to size, ended with NUL. Returns out. */
 OCID_API char *ocid_failure_print(const struct ocid_failure *why, char *out, size_t size);

@@ -53,6 +53,11 @@
     X(-46, SOME_FAILED, NEVER, 8, "some of several jobs have failed")                              \
     X(-47, LOST, NEVER, 1, "the bytes were in memory only, and are gone")
 
+/* X(name, command): what mends it, where that is the same each time. */
+#define OCID_MENDS(X)                                                                              \
+    X(NO_DAEMON, "ocictl start")                                                                   \
+    X(DENIED_PEER, "systemctl --user start ocid.socket, or: ocictl start")
+
 enum ocid_error {
     OCID_OK = 0,
 #define OCID_ERROR_ENUM(number, name, retry, status, text) OCID_E_##name = (number),

@@ -7,9 +7,10 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
-from harness import CALL_S, MIB, blob, sha, until
+from harness import CALL_S, MIB, SLOW, blob, sha, until
 
 
 def test_push_and_pull_one_file(ocid, store, b):
@@ -212,6 +213,22 @@ def test_start_and_stop_say_how_to_end_a_daemon_that_hangs(ocid):
     for text, status in said:
         assert status == 124 and f"kill -9 {ocid.pid}," in text, said
     assert ocid.ctl("status").status == 0
+
+
+def test_who_may_wait_so_long_waits_no_longer_for_a_daemon_that_hangs(ocid):
+    """Of ten seconds, which it would have to say hello."""
+    os.kill(ocid.pid, signal.SIGSTOP)
+    try:
+        for words in (["stop"], ["start"], ["wait", "1"], ["doctor", "--quick"]):
+            begun = time.monotonic()
+            done = ocid.ctl(*words, "-t", "1s")
+            assert done.status in (1, 3, 124), done
+            assert time.monotonic() - begun < 1 + 4 * SLOW, words
+    finally:
+        os.kill(ocid.pid, signal.SIGCONT)
+    job = ocid.get("nowhere/o")
+    ocid.wait(job)
+    assert ocid.ctl("wait", "-t", "0", str(job)).status == 4, "it has ended, and says so"
 
 
 def test_a_closed_stream_is_an_error_and_not_the_socket(ocid, b):

@@ -6,10 +6,11 @@ import json
 import time
 
 import pytest
-from harness import FINAL, KIB, MIB, SLOW, blob, until
+from harness import FINAL, KIB, MIB, SLOW, Refused, blob, client_library, until
 
 import ocid as lib
 
+put_job = client_library.client.put_job
 SIZE, RATE = 12 * MIB, 4 * MIB
 
 
@@ -213,6 +214,49 @@ def test_a_set_at_its_own_pace(ocid, b, store):
     assert c.limit() == []  # with its set
     with pytest.raises(lib.State, match="has ended"):
         c.limit(jobs=1, set=held)
+
+
+def test_a_limit_that_comes_while_a_set_is_tried_again_counts_its_members(make_ocid, store, b):
+    """The set and its members have left memory. One of them, which was tried again alone, is at work
+    and comes last when the set's rows are read page by page; the limit comes between two pages."""
+    ocid = make_ocid().start()
+    store.on("PutObject", count=0, do="hang", bucket=b)
+    held, = ocid.submit({"kind": "set"})
+    source = ocid.file(b"m")
+    members = ocid.submit(*[put_job(source, f"{b}/m{i}", {"set": held}) for i in range(2500)])
+    ocid.client.cancel([held])
+    assert ocid.wait(held).state == "cancelled"
+    ocid.restart()
+    first = members[0]
+    ocid.client.limit(jobs=1)  # of all: the others stay queued
+    ocid.client.retry([first])
+    ocid.wait_for(first, "running")
+    with ocid.wire() as wire, ocid.wire() as other:
+        wire.request("job.retry", {"ids": [held]})
+        until(lambda: takes_a_limit(other, held), "the set is at work again")
+        assert wire.reply()[2] is None
+    assert at_work(ocid) == {"all": 1, "set": 1}
+    ocid.client.cancel([first])
+    assert ocid.wait(first).state == "cancelled"
+    until(lambda: list(ocid.client.jobs(set=held, state="running")), "another one runs")
+    assert at_work(ocid) == {"all": 1, "set": 1}
+    store.clear()
+    ocid.client.limit(jobs=0, set=held)
+    ocid.client.limit(jobs=0)
+    status = ocid.done(held, 60 * SLOW)
+    assert (status.n_total, status.n_done, status.n_cancelled) == (2500, 2499, 1)
+
+
+def at_work(ocid):
+    return {limit.scope: limit.at_work_small for limit in ocid.client.limit()}
+
+
+def takes_a_limit(wire, held):
+    try:
+        wire.call("daemon.limit", {"scope": "set", "set": held, "jobs": 1})
+        return True
+    except Refused:
+        return False
 
 
 # ---- what holds, and for whom

@@ -100,6 +100,44 @@ def test_a_mount_that_dies_while_it_is_read_gives_the_connections_back(ocid, sto
         assert store.object_sha(f"{b}/dead/{k}") == sha(blob(8 * MIB, k))
 
 
+def dead_put(size):
+    def begin(ocid, store, b, mount):
+        (mount.path / "s").write_bytes(blob(size))
+        job = put_job(mount.path / "s", f"{b}/dead", {})  # looks at its file
+        mount.silence()
+        return ocid.submit(job)[0]
+    return begin, size
+
+
+def dead_get(size):
+    def begin(ocid, store, b, mount):
+        store.put_object(f"{b}/o", blob(size))
+        mount.silence()
+        return ocid.get(f"{b}/o", mount.path / "got")
+    return begin, KIB  # nobody knows how large it is before
+
+
+@pytest.mark.parametrize("dead, size", [dead_put(KIB), dead_put(3 * MIB), dead_get(KIB)],
+                         ids=["small", "large", "get"])
+def test_a_dead_mount_keeps_no_place_of_a_limit(ocid, store, b, mount, dead, size):
+    """With one at a time, others have the place meanwhile; and when the mount answers there are
+    never two."""
+    ocid.client.limit(jobs=1)
+    job = dead(ocid, store, b, mount)
+    ocid.wait_that(job, lambda s: "does not answer" in s.outcome.text, "it hangs", HEALTHY_S)
+    ocid.done(ocid.put(blob(size), f"{b}/well"), HEALTHY_S)
+    for op in "PutObject", "UploadPart":
+        store.on(op, object="holds", do="hang", count=0)
+    holds = ocid.put(blob(size), f"{b}/holds")
+    ocid.wait_for(holds, "running")
+    mount.answer()
+    ocid.wait_that(job, lambda s: s.state == "queued" and s.held, "it waits its turn", HEALTHY_S)
+    limit, = ocid.client.limit()
+    assert limit.at_work + limit.at_work_small == 1
+    ocid.client.cancel([holds])
+    ocid.done(job, HEALTHY_S)
+
+
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_the_daemon_ends_while_a_mount_is_dead_and_goes_on_later(ocid, store, b, mount, end):
     data = blob(3 * MIB)

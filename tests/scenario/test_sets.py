@@ -129,6 +129,36 @@ def test_pull_gets_everything_below_a_prefix(ocid, store, b):
     assert (status.n_total, status.n_done, status.sealed) == (4, 4, True)
 
 
+def test_pull_of_a_prefix_that_nothing_has_fails(ocid, store, b):
+    """It was done in silence: a script that had mistyped it went on without its files."""
+    store.put_object(f"{b}/photos/a", b"bytes")
+    dest = ocid.files / "dest"
+    for name, said in (("photo/", f"'{b}/photo/'"), ("photos/b", f"'{b}/photos/b'")):
+        done = ocid.ctl("pull", "-r", "--wait", f"oci://{b}/{name}", dest)
+        assert done.status == 4, done
+        assert f"there is no object {said}, nor any whose name begins so" in done.err, done
+    job = ocid.client.pull(f"oci://{b}/photo/", dest)
+    with pytest.raises(client_library.NotFound, match="nor any"):
+        job.wait(20)
+    ocid.restart()
+    assert ocid.ctl("wait", str(job.id)).status == 4
+
+
+def test_pull_of_what_is_there_and_empty_is_done(ocid, store, b):
+    """A bucket, and a directory as some tools make them."""
+    store.put_object(f"{b}/marked/", b"")
+    store.make_bucket(f"{b}-empty")
+    dest = ocid.files / "dest"
+    for name in (f"{b}/marked/", f"{b}-empty"):
+        done = ocid.ctl("pull", "-r", "--wait", f"oci://{name}", dest)
+        assert (done.status, done.out) == (0, ""), done
+        assert "there was nothing to download" in done.err, done
+    assert os.listdir(dest) == []
+    assert ocid.ctl("pull", "-r", "--wait", "-q", f"oci://{b}-empty", dest).err == ""
+    missing = ocid.ctl("pull", "-r", "--wait", f"oci://{b}-none", dest)
+    assert missing.status == 4 and "BucketNotFound" in missing.err, missing
+
+
 def test_pull_of_more_than_a_page(ocid, store):
     dest = ocid.files / "dest"
     dest.mkdir()

@@ -46,6 +46,17 @@ static void test_table(void **state)
     }
 }
 
+static void test_what_mends_is_apart_from_what_is_wrong(void **state)
+{
+    (void)state;
+    assert_string_equal(oc_err_mend(OCID_E_NO_DAEMON), "ocictl start");
+    assert_non_null(strstr(oc_err_mend(OCID_E_DENIED_PEER), "systemctl"));
+    assert_null(oc_err_mend(OCID_E_INTERNAL));
+    assert_null(oc_err_mend(0));
+    for (int i = 0; i < N_ALL; i++)
+        assert_true(!oc_err_mend(all[i].code) || !strstr(all[i].text, oc_err_mend(all[i].code)));
+}
+
 static void test_what_is_not_in_the_table(void **state)
 {
     (void)state;
@@ -122,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_what_mends_is_apart_from_what_is_wrong),
         cmocka_unit_test(test_what_is_not_in_the_table),
         cmocka_unit_test(test_fill_and_wrap),
         cmocka_unit_test(test_print),

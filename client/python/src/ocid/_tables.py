@@ -57,7 +57,7 @@ ENUMS: dict[str, dict[str, str]] = {
         "whoami": "ask the identity service who the profile's user is",
         "namespace": "ask for the tenancy's namespace",
         "set": "a group of jobs that its client adds to and seals",
-        "pull": "a set that lists a prefix and downloads each object below a directory",
+        "pull": "a set that lists a prefix and downloads each object below a directory; not_found if there is none",
         "uploads": "list the unfinished multipart uploads of a bucket into a pipe",
         "abort": "abort an unfinished multipart upload, unless a job of the daemon is at it",
         "share": "make a link to an object or a prefix, for those who have no credentials",
