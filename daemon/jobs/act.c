@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "jobs/room.h"
@@ -35,7 +36,7 @@ static void on_state_written(struct room_op *o)
 
 static void write_state(struct room *r, struct job *j)
 {
-    if (!j->durable || j->ending || job_final(j))
+    if (!j->durable || j->ending || job_final(j) || OC_MUTANT("state"))
         return;
     struct room_op *o = room_op_new(r, STORE_STATE, on_state_written, NULL);
     o->row = (struct store_job){.id = j->id,
