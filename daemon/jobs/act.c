@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "jobs/room.h"
@@ -27,6 +28,7 @@ struct job_timer {
 
 static void on_state_written(struct room_op *o)
 {
+    room_on_written(o->room, o->op.id, &o->op.err);
     if (o->op.err.code)
         log_warn("job %" PRIu64 ": its state is not on disk, a restart would undo the change: %s",
                  o->op.id, o->op.err.text);
@@ -34,7 +36,7 @@ static void on_state_written(struct room_op *o)
 
 static void write_state(struct room *r, struct job *j)
 {
-    if (!j->durable || j->ending || job_final(j))
+    if (!j->durable || j->ending || job_final(j) || OC_MUTANT("state"))
         return;
     struct room_op *o = room_op_new(r, STORE_STATE, on_state_written, NULL);
     o->row = (struct store_job){.id = j->id,
@@ -436,6 +438,8 @@ static int seal(struct room *r, struct job *j, struct oc_err *err)
 
 static int act_one(struct room *r, enum room_act act, struct job *j, struct oc_err *err)
 {
+    if (j->unwritten)
+        write_state(r, j);
     switch (act) {
     case ACT_CANCEL:
         return cancel(r, j, err);
@@ -473,4 +477,16 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
         act_one(r, act, j, NULL); /* a pull that still lists is at work itself */
     act_on_members(r, act, j);
     return 0;
+}
+
+int room_is_written(const struct job *j)
+{
+    const struct job *member;
+    if (j->tally)
+        DL_FOREACH2(j->tally->kin, member, kin.next)
+        {
+            if (member->unwritten)
+                return 0;
+        }
+    return !j->unwritten;
 }

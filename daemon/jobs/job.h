@@ -51,13 +51,14 @@ struct job {
     int pipe_fd;      /* the client's pipe or (put) memfd, -1: none; closed with the job's end,
                          that of a put's pipe with its own */
     uint8_t kind, state, why, priority;
-    uint8_t durable;  /* has a row */
-    uint8_t reading;  /* put: the end of its pipe is not known to be on disk */
-    uint8_t restored; /* an earlier run may have done more than the row says */
-    uint8_t unseen;   /* put: a request may have made the object, and its answer did not say so */
-    uint8_t ending;   /* 1 + its final state, which is being written; nothing else happens to it */
-    uint8_t in_lane;  /* sched.c's */
-    uint8_t in_news;  /* feed.c's */
+    uint8_t durable;   /* has a row */
+    uint8_t reading;   /* put: the end of its pipe is not known to be on disk */
+    uint8_t restored;  /* an earlier run may have done more than the row says */
+    uint8_t unseen;    /* put: a request may have made the object, and its answer did not say so */
+    uint8_t ending;    /* 1 + its final state, which is being written; nothing else happens to it */
+    uint8_t unwritten; /* the disk has refused its state or its verdict, and not taken one since */
+    uint8_t in_lane;   /* sched.c's */
+    uint8_t in_news;   /* feed.c's */
 };
 
 /* Counts of a set's members, see tally.h. */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "jobs/room.h"
@@ -307,7 +308,7 @@ static void write_all(struct room *r, void (*done)(void *arg, const struct oc_er
     struct room_op *o = room_op_new(r, STORE_LIMITS, on_written, w);
     *w = (struct written){done, arg};
     oc_buf_init(&b, OCP_MAX_FRAME);
-    for (const struct limit *l = r->limits.first; l; l = l->next) {
+    for (const struct limit *l = r->limits.first; l && !OC_MUTANT("limit"); l = l->next) {
         struct ocp_limit m = {0};
         limit_out(l, &m);
         ocp_pack(&ocp_desc_limit, &m, &b);

@@ -126,6 +126,10 @@ enum room_act { ACT_CANCEL, ACT_PAUSE, ACT_RESUME, ACT_RETRY, ACT_SEAL };
  * the retry of a set). 0 or an error. */
 int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struct oc_err *err);
 
+/* What was done to a job (a set: to its members, too) is on disk, or is still on its way there. 0:
+ * the disk has refused it. */
+int room_is_written(const struct job *j);
+
 /* Tries all of a set's members again that have failed or were cancelled, also those that have left
  * memory. 0: done(arg, err) follows, not before this returns; else an error. */
 int room_retry_set(struct room *r, struct job *set,
@@ -152,6 +156,9 @@ uint64_t room_held_in_memory(const struct room *r, uint32_t uid, uint64_t *ret_b
 void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_COUNT]);
 
 /* ---- within the jobs room ---- */
+
+/* A job's state or verdict has come back from the disk: taken, or refused with err. */
+void room_on_written(struct room *r, uint64_t id, const struct oc_err *err);
 
 /* A job has become final: its set, its successors. */
 void room_on_final(struct room *r, struct job *j);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/mem.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
@@ -195,6 +196,7 @@ static enum run_sent send_next(struct run *u)
     struct share *s = u->of;
     if (u->n_requests || u->n_work > 1) /* run_grant() itself counts as one */
         return RUN_BUSY;
+    s->intent |= OC_MUTANT("link");
     if (!s->intent)
         save(u);
     else if (s->n_ids)

@@ -4,6 +4,7 @@
  *
  * Control loop. Jobs that have left memory are answered from the store.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -440,13 +441,34 @@ struct acting {
     uint64_t ids[];
 };
 
-/* Also if the disk refused it: it holds until a restart, and the log says so. */
+/* The place of a job that the disk has refused; -1: all is written. */
+static int64_t find_unwritten(const struct acting *a)
+{
+    for (uint32_t i = 0; i < a->n; i++) {
+        const struct job *j = room_find(a->room, a->uid, a->ids[i]);
+        if (j && !room_is_written(j))
+            return i;
+    }
+    return -1;
+}
+
+/* What the disk has refused holds until a restart, and is not answered as done. */
 static void on_acted(struct room_op *o)
 {
     struct acting *a = o->arg;
     struct ocp_acks reply = {0};
-    OCP_SET(&reply, acks, jobs, ocp_span(&a->acks, a->n));
-    ticket_reply(&a->ticket, &reply);
+    struct oc_err err;
+    int64_t at = find_unwritten(a);
+    if (at >= 0) {
+        oc_fail(&err, OCID_E_IO, 0,
+                "job %" PRIu64 ": this is not on disk, and a restart would undo it; the log says "
+                "why: try again",
+                a->ids[at]);
+        ticket_error(&a->ticket, &err, at);
+    } else {
+        OCP_SET(&reply, acks, jobs, ocp_span(&a->acks, a->n));
+        ticket_reply(&a->ticket, &reply);
+    }
     oc_buf_fini(&a->acks);
     free(a);
 }

@@ -202,6 +202,13 @@ class Store:
         """Unfinished multipart uploads, each with its `parts`."""
         return self._json("GET", f"uploads/{_quote(bucket)}")
 
+    def links(self, bucket):
+        """Pre-authenticated requests, as they were made."""
+        return self._json("GET", f"links/{_quote(bucket)}")
+
+    def drop_links(self, bucket):
+        self._call("DELETE", f"links/{_quote(bucket)}")
+
     # Making things so, past signature, log and faults.
 
     def put_object(self, path, data=b"", **headers):

@@ -23,6 +23,7 @@
   POST   corrupt/BUCKET/NAME         {"offset"}: flip one stored byte
   GET    names/BUCKET                names of all objects
   GET    uploads/BUCKET              unfinished uploads with their parts
+  GET DELETE  links/BUCKET           pre-authenticated requests, also those that are over
 """
 
 import hashlib
@@ -258,6 +259,16 @@ async def uploads(store, call):
                         for doc in found])
 
 
+async def links(store, call):
+    return Answer.json([doc for _, doc in store.catalog.pars(call.bucket, 0, -1)])
+
+
+async def drop_links(store, call):
+    for _, doc in store.catalog.pars(call.bucket, 0, -1):
+        store.catalog.drop_par(call.bucket, doc["id"])
+    return Answer(204)
+
+
 ACTIONS = {
     ("GET", "ping"): ping,
     ("GET", "rules"): list_rules, ("POST", "rules"): add_rule, ("DELETE", "rules"): clear_rules,
@@ -272,5 +283,6 @@ ACTIONS = {
     ("GET", "object"): get_object, ("PUT", "object"): put_object,
     ("DELETE", "object"): delete_object, ("GET", "info"): info,
     ("POST", "archival"): set_archival, ("POST", "corrupt"): corrupt,
-    ("GET", "names"): names, ("GET", "uploads"): uploads,
+    ("GET", "names"): names, ("GET", "uploads"): uploads, ("GET", "links"): links,
+    ("DELETE", "links"): drop_links,
 }

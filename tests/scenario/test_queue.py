@@ -481,3 +481,25 @@ def test_ids_go_on_after_a_restart(ocid, b):
     assert ocid.client.info["epoch"] != before["epoch"]
     assert ocid.put(b"x", f"{b}/2") > first
     assert ocid.status(first).state == "done"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry", "seal"])
+def test_what_the_disk_refused_is_not_answered_as_done(ocid, b, verb):
+    """It was, and a restart undid it."""
+    group = ocid.client.set().id
+    fails = ocid.client.get(f"{b}/none", ocid.files / "none").id
+    ocid.failed(fails, "not_found")
+    watch, paused = ocid.submit(*({"kind": "watch", "bucket": b, "object": "never"} for _ in "ab"))
+    ocid.client.pause([paused])
+    job, was = {"resume": (paused, "paused"), "retry": (fails, "failed")}.get(
+        verb, (group if verb == "seal" else watch, "waiting"))
+    ocid.restart(OCID_FAULT="store.write:1+")
+    ocid.wait_for(watch, "waiting", "object")
+    with pytest.raises(client_library.OcidError, match="not on disk"):
+        getattr(ocid.client, verb)([job])
+    ocid.kill()
+    ocid.start()
+    status = ocid.wait_for(job, was)
+    assert not status.sealed
+    getattr(ocid.client, verb)([job])
+    ocid.client.cancel([watch, paused])

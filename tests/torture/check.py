@@ -11,16 +11,20 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import urllib.request
 
-from harness import TROUBLE, sha, until
+from harness import TROUBLE, msgpack, sha, until
 
-from .ledger import OLD, Violation
+from .items import Group, Share, Violation
+from .ledger import OLD, limits_of
 
 STATES = ("queued", "running", "waiting", "paused", "done", "failed", "cancelled")
 WAITS = ("retry", "locked", "login", "file", "space", "destination", "publish", "after", "network",
-         "members")
+         "members", "object")
 FINAL_FROM = STATES.index("done")
+PAUSED = STATES.index("paused")
 INTENT = 1
+SHARE = 13  # its number among kinds
 LOST = "/{}': an answer to the making of its upload was lost"
 
 
@@ -39,11 +43,28 @@ class Queue:
                 tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
                 made = "jobs" in tables
                 self.jobs = dict(db.execute("SELECT id, state FROM jobs")) if made else {}
+                self.ended = dict(db.execute("SELECT id, ended_at FROM jobs")) if made else {}
+                self.links = self._links(db) if made else {}
+                self.limits = self._limits(db) if made else {}
                 self.keys = list(db.execute("SELECT key, id FROM jobs")) if made else []
                 self.transfers = {row[0]: row[1:] for row in db.execute(
                     "SELECT job, phase, remote_id FROM transfers")} if made else {}
             finally:
                 db.close()
+
+    @staticmethod
+    def _links(db):
+        """What jobs that are done have to tell."""
+        done = db.execute("SELECT id, outcome FROM jobs WHERE kind = ? AND state = ?",
+                          (SHARE, FINAL_FROM))
+        return {job: msgpack.unpackb(outcome)["result"]["share_id"] for job, outcome in done}
+
+    @staticmethod
+    def _limits(db):
+        found = db.execute("SELECT value FROM meta WHERE name = 'limits'").fetchone()
+        messages = msgpack.Unpacker()
+        messages.feed(found[0] if found and found[0] else b"")
+        return limits_of(messages)
 
 
 class Check:
@@ -58,6 +79,10 @@ class Check:
         self._accepted(queue)
         self._destinations()
         self._uploads(queue, died_at)
+        self._links(queue)
+        if queue:
+            self._acts(queue)
+            self.limits(queue.limits)
         self._log()
 
     def queue(self):
@@ -131,6 +156,41 @@ class Check:
             raise Violation(f"an upload of {item} that nothing in the queue speaks of "
                             f"(row: phase {phase}, upload {remote})")
 
+    def _acts(self, queue):
+        """What was answered of a pause, a resume and another try is on disk."""
+        for item in self.world.ledger.by_id.values():
+            state = queue.jobs[item.id]
+            if item.paused and state != PAUSED and state < FINAL_FROM:
+                raise Violation(f"{item}: its pause was answered, the queue has it as {STATES[state]}")
+            if item.paused is False and state == PAUSED:
+                raise Violation(f"{item}: its resume was answered, the queue has it as paused")
+            if item.retried and state >= FINAL_FROM and queue.ended[item.id] == item.before[2]:
+                raise Violation(f"{item} was to be tried again, which was answered, and is "
+                                f"{STATES[state]} in the queue as before")
+
+    def limits(self, found):
+        """Each is as it was answered, or as it was asked for since. That of a set may have ended."""
+        ledger = self.world.ledger
+        for scope in {*found, *ledger.limits, *ledger.maybe}:
+            may = ledger.maybe.get(scope) or {ledger.limits.get(scope, (0, 0))}
+            if found.get(scope, (0, 0)) not in (may | {(0, 0)} if scope[0] == "set" else may):
+                raise Violation(f"the limit of {scope} is {found.get(scope)}, and was {may}")
+
+    def _links(self, queue):
+        """Each link was told, or the queue speaks of it; none that was told has gone."""
+        ledger = self.world.ledger
+        if queue is None or not any(isinstance(item, Share) for item in ledger.items.values()):
+            return
+        there = {link["id"]: int(link["name"].rpartition("-")[2]) for link in self.world.links()}
+        for link, job in there.items():
+            if link not in ledger.links and job not in queue.transfers and \
+                    queue.links.get(job) != link:
+                raise Violation(f"a link of {ledger.by_id.get(job, job)} that nothing in the queue "
+                                f"speaks of: {link}")
+        for link, item in ledger.links.items():
+            if link not in there and not item.revoking:
+                raise Violation(f"{item} is done, and its link is not there")
+
     @staticmethod
     def _job_of(queue, item):
         if item is None:
@@ -148,10 +208,13 @@ class Check:
     def end(self, item):
         """Done means there, now; failed only where that is an answer."""
         state, outcome, _ = item.final
-        if state == "cancelled" and item.cancelling:
+        if state == "cancelled" and item.may_be_cancelled():
             return
-        if state != "done" and not (item.mend and outcome.get("error") in item.mend):
-            raise Violation(f"{item} has {state}: {outcome}")
+        if state != "done":
+            if state == "cancelled" or not item.excused(outcome.get("error"), self.world.life):
+                raise Violation(f"{item} has {state}: {outcome}")
+            return
+        item.done(outcome or {})
         if state == "done" and item.kind == "list":
             said = [json.loads(line)["name"] for line in item.dest.read_text().splitlines()]
             if said != item.names:
@@ -175,6 +238,8 @@ class Check:
         left = [path for path in world.ocid.state.rglob("spool/*")]
         if left:
             raise Violation(f"spooled bytes are left: {left}")
+        self._links(queue)
+        self.limits(queue.limits)
         self._log()
 
     def settled(self):
@@ -185,12 +250,15 @@ class Check:
         for item in ledger.items.values():
             if not item.final:
                 raise Violation(f"{item} has not ended")
+            if isinstance(item, Group):
+                item.agrees()
             if item.name is not None:
                 self._object(item, item.name in names)
         left = [u["object"] for u in self.world.uploads() if not ledger.is_orphan(u)]
         if left:
             raise Violation(f"uploads are left at the service: {left}")
         self._once()
+        self._opened()
 
     def _owner(self, path):
         """The job that a part file belongs to, and how it ended."""
@@ -209,12 +277,26 @@ class Check:
         if there and store.object_sha(f"{bucket}/{item.name}") != sha(item.data):
             raise Violation(f"{item}: the object holds other bytes")
 
+    def _opened(self):
+        """Links that were told open what they should, those that were revoked nothing."""
+        there = {link["id"] for link in self.world.links()}
+        for item in self.world.ledger.items.values():
+            if item.kind == "revoke" and isinstance(item.share, Share):
+                if item.final[0] != "cancelled" and item.share.link in there:
+                    raise Violation(f"{item} has {item.final[0]}, and the link is there")
+            elif isinstance(item, Share) and item.link in there and item.job["access"] != "write":
+                with urllib.request.urlopen(urllib.request.Request(item.url, method="HEAD"),
+                                            timeout=20):
+                    pass
+
     def _once(self):
         """No upload was put together twice: a lost answer is looked after before it is asked for
         once more."""
         seen = {}
         for entry in self.world.store.log("CommitMultipartUpload", bucket=self.world.bucket,
                                           status=200):
+            if self.world.ledger.items[entry["object"]].again:
+                continue
             if seen.setdefault(entry["object"], entry["upload"]) != entry["upload"]:
                 raise Violation(f"{entry['object']} was put together from two uploads")
 

@@ -11,6 +11,10 @@ MUTANTS = {  # and the tortures that have to catch it
     "publish": ("power",),
     "intent": ("kill-call", "kill-time"),
     "check": ("changed",),
+    "link": ("kill-call", "kill-time"),
+    "stream": ("kill-time", "kill-call"),
+    "state": ("kill-time",),
+    "limit": ("kill-time",),
 }
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from harness import FINAL, SLOW, Ocid, Refused, Wire, alive, process_tree, until
 
+from . import says
 from .check import Check, quiet
-from .ledger import Ledger, Violation
+from .ledger import OURS, Ledger, Violation
 
 REST_S = 40 * SLOW
 GONE = (ConnectionError, EOFError, TimeoutError, OSError)
@@ -68,6 +69,7 @@ class World:
         self.check = Check(self)
         self.ledger = Ledger(rng, self)
         self.wire = None
+        self.life = 0  # so often the daemon was started
         self.hung_up = 0
         self.logged = 0
 
@@ -89,6 +91,7 @@ class World:
         if not self.ocid.held:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.ocid.socket)
+        self.life += 1
         self.ocid.process = process = self.ocid.spawn(**(env or {}))
         self.hung_up = 0
         try:
@@ -100,7 +103,9 @@ class World:
 
     def _connects(self):
         try:
-            self.wire = Wire(self.ocid.socket)
+            wire = Wire(self.ocid.socket, hello=False)
+            wire.call("hello", {"min": 1, "max": 1, "label": "t"})
+            self.wire = wire
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except (*GONE, Refused):  # there may be no descriptor for us
@@ -123,6 +128,7 @@ class World:
             process.send_signal(signal.SIGKILL)
         process.wait()
         until(lambda: not any(map(alive, below)), "the signer ends with the daemon", 15 * SLOW)
+        self.ledger.over()
 
     def stop(self):
         self.hang_up()
@@ -130,6 +136,7 @@ class World:
         process.send_signal(signal.SIGTERM)
         if process.wait(20 * SLOW) != 0:
             raise Violation(f"it did not stop well: {process.returncode}")
+        self.ledger.over()
 
     def hang_up(self):
         if self.wire:
@@ -156,21 +163,19 @@ class World:
         """Something that a client does. False: the daemon has gone."""
         rng, ledger = self.rng, self.ledger
         try:
-            open_ = ledger.open()
-            if open_ and rng.random() < 0.12:
-                ledger.cancel(self.wire, rng.choice(open_))
-            elif len(open_) < 30:
+            if not says.something(self) and len(ledger.open()) < 30:
                 again = ledger.unsent()[:20]
                 ledger.submit(self.wire, again + [ledger.new() for _ in range(rng.randrange(1, 5))])
             self.look(rng.randrange(1, 25))
         except Refused as refused:
-            if refused.code in ("INTERNAL", "INVALID"):
+            if refused.code in OURS:
                 raise Violation(f"refused: {refused}") from None
         except GONE:
             return False
         return True
 
     def look(self, wait_ms):
+        self.ledger.move()
         ids = [item.id for item in self.ledger.open()][:1000]
         if not ids:
             return
@@ -198,7 +203,8 @@ class World:
         end = time.monotonic() + REST_S
         for at in range(0, len(ledger.unsent()), 60):
             ledger.submit(self.wire, ledger.unsent()[:60])
-        while ledger.open():
+        while says.settle(self) or ledger.open():
+            ledger.move(hurry=True)
             self.look(300)
             if time.monotonic() > end:
                 ids = [item.id for item in ledger.open()][:5]
@@ -220,15 +226,25 @@ class World:
         if said.status or shown != left:
             raise Violation(f"uploads {left} are there, ocictl uploads shows {shown}: {said}")
 
+        said = self.ocid.ctl("shares", "--json", f"oci://{self.bucket}")
+        shown = {row["share_id"]: row.get("job") for row in map(json.loads, said.out.splitlines())}
+        left = {link["id"]: int(link["name"].rpartition("-")[2]) for link in self.links()}
+        if said.status or shown != left:
+            raise Violation(f"links {left} are there, ocictl shares shows {shown}: {said}")
+
     def tidy(self):
         """Nothing is left behind, at the service or on the disk."""
-        left = [u for u in self.uploads() if not self.ledger.is_orphan(u)]
+        left = [link for link in self.links() if link["id"] not in self.ledger.links]
+        left += [u for u in self.uploads() if not self.ledger.is_orphan(u)]
         return not left and not self.ocid.part_files()
 
     # What there is.
 
     def uploads(self):
         return self.store.uploads(self.bucket)
+
+    def links(self):
+        return self.store.links(self.bucket)
 
     def names(self):
         return set(self.store.names(self.bucket))
