@@ -281,9 +281,25 @@ def test_an_untrusted_certificate_is_refused(make_ocid, make_store):
     ocid.configure()
     ocid.start()
     job = ocid.put(b"x", "b/o")
-    status = ocid.wait_for(job, "waiting")
+    status = ocid.wait_for(job, "waiting", "network")
     assert "certificate" in status.outcome.text and store.log() == []
     ocid.configure(network__ca_file=store.ca_file)
     ocid.reload()
-    ocid.client.resume([job])
     ocid.done(job)
+
+
+def test_a_certificate_that_is_mended_at_the_other_end_is_found(make_ocid, make_store):
+    """It waited as `login`, for a reload that nobody had a reason for."""
+    store, other = make_store(tls=True), make_store(tls=True)
+    good, bad = (store._cert, store._key), (other._cert, other._key)
+    ocid = make_ocid(store).start()
+    ocid.done(ocid.put(b"x", "b/o"))
+    store._cert, store._key = bad
+    store.restart()
+    jobs = [ocid.put(b"x", f"b/{i}") for i in range(3)]
+    for job in jobs:
+        assert "certificate" in ocid.wait_for(job, "waiting", "network").outcome.text
+    store._cert, store._key = good
+    store.restart()
+    for job in jobs:
+        ocid.done(job)
