@@ -16,6 +16,7 @@ struct put {
     char *bytes;            /* small: the whole of it */
     uint32_t crc32c;        /* of one request's body, as its headers said it */
     struct file_identity identity;
+    int64_t ctime_ns; /* of the source, from before its first byte was read, in whichever life */
     char upload_id[OCI_UPLOAD_ID_SIZE];
     char page[256];        /* LIST_PARTS: opc-next-page */
     uv_poll_t poll;        /* stream: of the pipe */

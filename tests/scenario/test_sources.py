@@ -57,6 +57,58 @@ def test_a_source_changed_while_it_is_read(make_ocid, store, b, change):
     until(lambda: store.uploads(b) == [], "no parts are left behind")
 
 
+@pytest.mark.parametrize("fault", ["", "files.slow:1+"])
+@pytest.mark.parametrize("change", ["other bytes", "longer", "touched"])
+def test_a_source_changed_between_two_parts_is_sent_no_further(make_ocid, store, b, change, fault):
+    """All parts were sent before anybody looked."""
+    ocid = make_ocid(transfer__connections=2).start(**({"OCID_FAULT": fault} if fault else {}))
+    path = ocid.file(blob(40 * MIB))
+    store.on("UploadPart", bucket=b, nth=3, count=0, do="hang")
+    job = ocid.put(path, f"{b}/o")
+    store.wait_hit("UploadPart", 4, bucket=b)
+    CHANGES[change](path)
+    store.clear()
+    text = ocid.failed(job, "source_changed").outcome.text
+    assert ("its size" if change == "longer" else "its time of modification") in text
+    assert store.count("UploadPart", bucket=b) < 20, "of 40"
+    until(lambda: store.uploads(b) == [], "no parts are left behind")
+
+
+def behind_its_back(path):
+    """Other bytes, and the time of modification as it was: containers of encrypted disks are so."""
+    was = os.stat(path)
+    rewrite(path, b"changed")
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("change", ["the bytes", "the rights", "nothing"])
+def test_of_a_source_whose_ctime_alone_has_moved_the_content_decides(make_ocid, store, b, change,
+                                                                    crash):
+    """The first bytes had been sent, and the object became a mixture."""
+    ocid = make_ocid(transfer__connections=2).start()
+    path = ocid.file(blob(8 * MIB))
+    hung = store.on("UploadPart", bucket=b, nth=6, count=0, do="hang")
+    job = ocid.put(path, f"{b}/o")
+    store.wait_hit("UploadPart", 6, bucket=b)
+    ocid.wait_that(job, lambda s: s.parts_done >= 3, "some parts have arrived")
+    if crash:
+        ocid.kill()
+    {"the bytes": behind_its_back, "the rights": lambda path: path.chmod(0o644),
+     "nothing": lambda path: None}[change](path)
+    store.clear(hung)
+    if crash:
+        ocid.start()
+    if change == "the bytes":
+        text = ocid.failed(job, "source_changed").outcome.text
+        assert path.name in text and "what is in it" in text
+        until(lambda: store.uploads(b) == [], "no parts are left behind")
+        assert store.names(b) == []
+    else:
+        ocid.done(job)
+        assert store.object_sha(f"{b}/o") == sha(path)
+
+
 @pytest.mark.parametrize("checksum", ["auto", "md5", "off"])
 @pytest.mark.parametrize("change", ["other bytes", "touched", "longer", "replaced"])
 def test_one_request_never_publishes_a_mixture(make_ocid, store, b, change, checksum):
