@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from harness import KIB, MIB, blob, sha, until
+from harness import KIB, MIB, blob, client_library, sha, until
 
 BIG = 5 * MIB
 PUTS = [  # operation, size, fault
@@ -174,7 +174,11 @@ def test_a_commit_whose_answer_was_lost_for_good(ocid, store, b):
                                    {"do": "wrong_checksum"}], ids=named)
 def test_a_put_that_arrives_changed_every_time_fails(ocid, store, b, size, fault):
     store.on("PutObject|UploadPart", count=0, **fault)
-    ocid.failed(ocid.put(blob(size), f"{b}/o"), "checksum")
+    text = ocid.failed(ocid.put(blob(size), f"{b}/o"), "checksum").outcome.text
+    ours, theirs = re.search(r"(?:CRC32C|MD5) (\S+) was sent, (\S+) arrived|"
+                             r"computed \S+ of .* \((\S+)\) does not match .* \((\S+)\)",
+                             text).group(*((1, 2) if "was sent" in text else (3, 4)))
+    assert ours != theirs, "both values are told"
     until(lambda: store.uploads(b) == [], "no parts are left behind")
     if fault["do"] == "corrupt":
         assert store.names(b) == [], "damaged bytes are never seen"
@@ -196,19 +200,30 @@ def test_an_object_that_is_put_together_wrong_every_time_fails_and_says_both_sum
     until(lambda: store.uploads(b) == [], "no parts are left behind")
 
 
+@pytest.mark.parametrize("sum", ["CRC32C", "MD5"])
 @pytest.mark.parametrize("size", [10, BIG])
-def test_a_get_that_arrives_changed_every_time_fails(ocid, store, b, size):
-    store.put_object(f"{b}/o", blob(size))
+def test_a_get_that_arrives_changed_every_time_fails(ocid, store, b, size, sum):
+    if sum == "CRC32C":
+        ocid.done(ocid.put(blob(size), f"{b}/o"))
+    else:
+        store.put_object(f"{b}/o", blob(size))
     store.corrupt(f"{b}/o", 3)
-    ocid.failed(ocid.get(f"{b}/o"), "checksum")
+    told = rf"{sum} (\S+), but the service says (\S+)"
+    text = ocid.failed(ocid.get(f"{b}/o"), "checksum").outcome.text
+    ours, theirs = re.search(told, text).groups()
+    assert ours != theirs, "both values are told"
+    with pytest.raises(client_library.Checksum, match=told):
+        ocid.client.get_bytes(f"{b}/o")
     assert not (ocid.files / "got").exists()
     until(lambda: ocid.part_files() == [], "the part file is removed")
 
 
-def test_a_range_damaged_once_costs_that_range(ocid, store, b):
+def test_a_range_damaged_once_costs_one_more_download(ocid, store, b):
+    """The service has a sum of the whole alone: nobody knows which range it was."""
     ocid.done(ocid.put(blob(BIG), f"{b}/o"))
     store.on("GetObject", nth=3, do="corrupt", offset=1)
     ocid.done(ocid.get(f"{b}/o"))
+    assert store.count("GetObject") == 2 * 5
     assert sha(ocid.files / "got") == sha(blob(BIG))
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from harness import KIB, MIB, blob, client_library, sha, until
+from harness import KIB, MIB, WAIT_S, blob, client_library, sha, until
 
 put_job = client_library.client.put_job
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
@@ -338,6 +338,28 @@ def test_no_space_is_waited_for(ocid, store, b, small):
     ocid.client.resume([job])
     ocid.done(job)
     assert sha(path / "got") == sha(blob(8 * MIB)) and os.listdir(path) == ["got"]
+
+
+@root
+@pytest.mark.slow
+def test_every_wait_for_a_disk_is_left_by_itself(ocid, store, b, small):
+    """Nobody resumes anything."""
+    path, grow = small
+    store.put_object(f"{b}/o", blob(8 * MIB))
+    source = ocid.file(b"x")
+    put = put_job(source, f"{b}/p", {})
+    away = source.rename(source.with_name("away"))
+    jobs = {"file": ocid.submit(put)[0], "space": ocid.client.get(f"{b}/o", path / "got").id,
+            "destination": ocid.get(f"{b}/o", "not/there")}
+    for why, job in jobs.items():
+        ocid.wait_for(job, "waiting", why)
+        assert "next try" in ocid.ctl("status", f"{job}").out
+    away.rename(source)
+    grow(20)
+    (ocid.files / "not").mkdir()
+    for job in jobs.values():
+        ocid.done(job, 2 * WAIT_S)
+    assert sha(path / "got") == sha(ocid.files / "not/there") == sha(blob(8 * MIB))
 
 
 @root
