@@ -253,9 +253,11 @@ const char *render_why(const struct ocid_status *s, uint64_t now_ms, char *out, 
                  profile ? profile : "");
         return out;
     case OCID_WHY_LOGIN:
-        return "fresh credentials are needed: see ~/.oci/config, then: ocictl reload";
+        return "fresh credentials are needed: 'ocictl doctor' says which part is wrong; when it is "
+               "mended, the job goes on";
     case OCID_WHY_FILE:
-        return "the source file is not where it was: put it back, or cancel the job";
+        return "the source file is not where it was, or cannot be read: put it back, or cancel the "
+               "job";
     case OCID_WHY_SPACE:
         return "the disk where its file is written is full: free some space, and it goes on";
     case OCID_WHY_DESTINATION:
@@ -265,7 +267,9 @@ const char *render_why(const struct ocid_status *s, uint64_t now_ms, char *out, 
     case OCID_WHY_AFTER:
         return "the jobs that it follows have not ended yet";
     case OCID_WHY_NETWORK:
-        return "the service cannot be reached";
+        snprintf(out, size, "the service cannot be reached; the next try is in %s",
+                 render_span(s->retry_at > now_ms ? s->retry_at - now_ms : 0, span));
+        return out;
     case OCID_WHY_OBJECT:
         snprintf(out, size, "the object %s; the next look is in %s",
                  !s->job || (!s->job->gone && !s->job->if_none_match) ? "is not there yet"

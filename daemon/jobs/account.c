@@ -12,19 +12,33 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "jobs/refused.h"
 #include "jobs/room.h"
 
 static void on_facts(void *arg, const struct vault_facts *facts, const struct oc_err *err);
 static void on_namespace(struct answer_to *self, struct xfer_request *req);
 
-struct account *account_get(struct room *r, const char *profile)
+static struct account *find(const struct room *r, const char *profile)
 {
-    if (!*profile)
-        profile = r->config->credentials_profile;
     for (struct account *a = r->accounts.list; a; a = a->next)
         if (!strcmp(a->profile, profile))
             return a;
-    struct account *a = OC_NEW(struct account);
+    return NULL;
+}
+
+/* "" stands for the configured one. */
+static const char *name_of(const struct room *r, const char *profile)
+{
+    return *profile ? profile : r->config->credentials_profile;
+}
+
+struct account *account_get(struct room *r, const char *profile)
+{
+    profile = name_of(r, profile);
+    struct account *a = find(r, profile);
+    if (a)
+        return a;
+    a = OC_NEW(struct account);
     snprintf(a->profile, sizeof a->profile, "%s", profile);
     a->room = r;
     a->tenancy = oc_strdup("");
@@ -35,14 +49,14 @@ struct account *account_get(struct room *r, const char *profile)
     return a;
 }
 
-const char *account_host(const struct room *r, const char *profile)
+struct account *account_of(const struct room *r, const struct job *j)
 {
-    if (!*profile)
-        profile = r->config->credentials_profile;
-    for (const struct account *a = r->accounts.list; a; a = a->next)
-        if (!strcmp(a->profile, profile))
-            return a->at ? a->at->storage.host : NULL;
-    return NULL;
+    struct ocp_job spec;
+    char profile[WIRE_PROFILE_MAX + 1];
+    if (j->run)
+        return j->run->account;
+    job_spec(j, &spec);
+    return find(r, name_of(r, ocp_str_copy(spec.profile, profile, sizeof profile)));
 }
 
 static int is_met(const struct account *a, enum account_need need)
@@ -128,6 +142,10 @@ static void on_namespace(struct answer_to *self, struct xfer_request *req)
         oci_parse_namespace(req->reply_body, req->reply_len, a->namespace, sizeof a->namespace,
                             &err);
     xfer_request_fini(req);
+    if (a->namespace[0])
+        refused_ends(a, NULL);
+    else if (err.code == OCID_E_LOGIN)
+        refused_begins(a, NULL, &err);
     tell(a, a->namespace[0] ? NULL : &err);
     ask(a);
 }

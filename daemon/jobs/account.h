@@ -14,6 +14,7 @@
 #include "xfer/engine.h"
 
 struct room;
+struct job;
 
 /* Whoever gets an answer of the engine: every xfer_request's owner points at one of these. */
 struct answer_to {
@@ -45,8 +46,10 @@ struct account {
     char *tenancy, *user;
     char namespace[257];
     int asking_namespace;
-    int renewing;    /* the signer has been told that they were refused */
-    unsigned n_auth; /* 401s in a row that were met by a better clock or fresh credentials */
+    int renewing;          /* the signer has been told that they were refused */
+    struct oc_err refused; /* refused.c's: code 0: the service takes them, as far as we know */
+    int may_look;          /* refused.c's: the next job is started nevertheless */
+    unsigned n_auth;       /* 401s in a row that were met by a better clock or fresh credentials */
     enum { SUMS_UNKNOWN, SUMS_CRC32C, SUMS_NO_CRC32C } sums; /* what the endpoint answers with */
     struct account_wait *waits;
     unsigned n_runs; /* that refer to it */
@@ -62,8 +65,8 @@ struct accounts {
  * accounts_fini(). */
 struct account *account_get(struct room *r, const char *profile);
 
-/* The host of a profile's objects, if it is known, else NULL. Asks nobody. */
-const char *account_host(const struct room *r, const char *profile);
+/* The account of a job's profile if there is one, else NULL. */
+struct account *account_of(const struct room *r, const struct job *j);
 
 /* Calls w->ready() when the need is met or cannot be met; always in a later turn unless it is met
  * already, when it returns 1 and does not call. */

@@ -69,8 +69,8 @@ void file_identity_of(const struct stat *st, struct file_identity *ret)
                                   .ctime_ns = ns_of(st->st_ctim)};
 }
 
-/* Which fact differs, NULL: none. A ctime alone (a chmod, a new link) does not change the bytes,
- * and the number of the device may be another one after each mount. */
+/* Which fact differs, NULL: none. A ctime alone (a chmod, a new link) need not change the bytes,
+ * see check(); and the number of the device may be another one after each mount. */
 static const char *differs(const struct file_identity *was, const struct file_identity *is)
 {
     if (was->size != is->size)
@@ -80,6 +80,14 @@ static const char *differs(const struct file_identity *was, const struct file_id
     if (was->mtime_ns != is->mtime_ns)
         return "its time of modification";
     return NULL;
+}
+
+static int fail_changed(struct file_task *t, const char *path, const char *what)
+{
+    fail_errno(t, OCID_E_SOURCE_CHANGED, 0, "the source has changed:", path);
+    size_t n = strlen(t->err.text);
+    snprintf(t->err.text + n, sizeof t->err.text - n, ": %s is not what it was", what);
+    return t->err.code;
 }
 
 static int compare(struct file_task *t, int fd, const char *path)
@@ -93,12 +101,8 @@ static int compare(struct file_task *t, int fd, const char *path)
     file_identity_of(&st, &now);
     const char *what =
         t->identity.known && !OC_MUTANT("check") ? differs(&t->identity, &now) : NULL;
-    if (what) {
-        fail_errno(t, OCID_E_SOURCE_CHANGED, 0, "the source has changed:", path);
-        size_t n = strlen(t->err.text);
-        snprintf(t->err.text + n, sizeof t->err.text - n, ": %s is not what it was", what);
-        return t->err.code;
-    }
+    if (what)
+        return fail_changed(t, path, what);
     t->identity = now;
     return 0;
 }
@@ -258,7 +262,7 @@ static int each_chunk(struct file_task *t, void (*eat)(void *arg, const char *p,
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            oc_fail(&t->err, OCID_E_IO, n ? errno : 0, "cannot read the file back");
+            fail_errno(t, OCID_E_IO, n ? errno : 0, "cannot read once more", t->path);
             break;
         }
         eat(arg, chunk, (size_t)n);
@@ -277,6 +281,21 @@ static void eat_crc(void *arg, const char *p, size_t n)
 {
     uint32_t *crc = arg;
     *crc = oci_crc32c(*crc, p, n);
+}
+
+/* Who writes and sets the time of modification back moves ctime, as a chmod does: then the content
+ * decides. */
+static void check(struct file_task *t)
+{
+    int64_t ctime_ns = t->identity.ctime_ns;
+    uint32_t crc = 0;
+    if (compare(t, xfer_file_fd(t->file), t->path) || !t->summed ||
+        t->identity.ctime_ns == ctime_ns || OC_MUTANT("check"))
+        return;
+    t->offset = 0;
+    t->length = t->identity.size;
+    if (!each_chunk(t, eat_crc, &crc) && crc != t->crc32c)
+        fail_changed(t, t->path, "what is in it");
 }
 
 static void sum(struct file_task *t)
@@ -515,7 +534,7 @@ static void run(struct work *w)
         source(t);
         break;
     case FILE_CHECK:
-        compare(t, xfer_file_fd(t->file), t->path);
+        check(t);
         break;
     case FILE_PART:
         part(t);

@@ -17,7 +17,8 @@
 
 enum file_verb {
     FILE_SOURCE,  /* open path, compare with identity; small ones are read and closed at once */
-    FILE_CHECK,   /* is the open source still what it was? */
+    FILE_CHECK,   /* is the open source still what it was? summed: if its ctime alone has moved, it
+                     is read once more, for all of it must sum up to crc32c */
     FILE_PART,    /* make the directories below `root`, make or open the part file */
     FILE_SYNC,    /* fdatasync */
     FILE_SUM,     /* MD5 of the first `size` bytes */
@@ -57,6 +58,7 @@ struct file_task {
                                made, and links there are not followed; 0: the directory exists */
     struct xfer_file *file; /* a reference; SOURCE and PART give one back */
     struct file_identity identity;
+    int summed;
     int overwrite, fresh; /* FILE_PART: fresh: never take an old part file */
     int same_is_ok;       /* FILE_PUBLISH: an existing file with the same bytes will do: an earlier
                              life may have published it */

@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "jobs/hung.h"
+#include "jobs/refused.h"
 #include "jobs/run.h"
 
 enum {
@@ -75,14 +76,11 @@ static struct flow *flow_find(const struct room *r, const char *host)
     return NULL;
 }
 
+/* Of the job's objects, if it is known. */
 static const char *host_of(const struct room *r, const struct job *j)
 {
-    struct ocp_job spec;
-    char profile[WIRE_PROFILE_MAX + 1];
-    if (j->run)
-        return j->run->account->at ? j->run->account->at->storage.host : NULL;
-    job_spec(j, &spec);
-    return account_host(r, ocp_str_copy(spec.profile, profile, sizeof profile));
+    const struct account *a = account_of(r, j);
+    return a && a->at ? a->at->storage.host : NULL;
 }
 
 /* Its host is shut, and it is not time to look. What somebody waits for on the spot is tried, it
@@ -166,7 +164,7 @@ static void put_aside(struct room *r, struct job *j)
 
 /* ---- grants ---- */
 
-/* 1: it may not start now, for its host's, its set's or its mount's sake. */
+/* 1: it may not start now, for its host's, its set's, its account's or its mount's sake. */
 static int is_put_aside(struct room *r, struct job *j, enum sched_queue q)
 {
     if (is_held_back(r, j))
@@ -174,7 +172,7 @@ static int is_put_aside(struct room *r, struct job *j, enum sched_queue q)
     else if (limits_set_is_full(r, j, q))
         sched_set_aside(j, q);
     else
-        return hung_sleeps(r, j);
+        return refused_sleeps(r, j) || hung_sleeps(r, j);
     return 1;
 }
 
@@ -415,6 +413,7 @@ void room_keys_changed(struct room *r)
 {
     struct run *u, *next;
     accounts_forget(&r->accounts);
+    refused_forget(r);
     DL_FOREACH_SAFE(r->runs, u, next)
     {
         if (u->stopping || u->job->why == OCP_ENUM_why_locked || u->job->why == OCP_ENUM_why_login)
@@ -468,6 +467,7 @@ void room_close(struct room *r)
     if (r->probe.open)
         uv_close((uv_handle_t *)&r->probe.timer, NULL);
     hung_close(r);
+    refused_close(r);
     room_end_timers(r);
     room_end_sleep(r);
     room_drop_ends(r);

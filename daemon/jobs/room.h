@@ -73,7 +73,12 @@ struct room {
         uv_timer_t timer;
         int open;
         unsigned n_recovered;
-    } hung;              /* looks whether mounts answer */
+    } hung; /* looks whether mounts answer */
+    struct {
+        uv_timer_t timer;
+        int open;
+        unsigned n_looks;
+    } refused;           /* looks whether the service takes credentials again */
     struct saved *saved; /* transfers read back at the start, until their run takes them */
     int stopping;
     void (*idle)(void *arg); /* stopping, and nothing is at work any more */

@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "jobs/hung.h"
+#include "jobs/refused.h"
 #include "jobs/room.h"
 #include "proto/text.h"
 
@@ -146,13 +147,26 @@ static void begin(struct run *u)
         u->ops->prepare(u);
 }
 
+/* What the settings or the other end can mend at any time, a certificate or a proxy's login, is
+ * looked at again as a dead network is. In the facts of a profile it is a file, which is watched.
+ */
+static void wait_for_mending(const struct run *u, struct oc_err *err)
+{
+    if (err->code == OCID_E_CONFIG && u->job->durable)
+        err->code = OCID_E_NETWORK;
+}
+
 static void on_account(struct account_wait *w, const struct oc_err *err)
 {
     struct run *u = OC_OWNER(w, struct run, wait);
-    if (err)
-        run_fail(u, err);
-    else
+    if (!err) {
         u->ops->prepare(u);
+        return;
+    }
+    struct oc_err why = *err;
+    if (u->account->facts == ACCOUNT_KNOWN)
+        wait_for_mending(u, &why);
+    run_fail(u, &why);
 }
 
 static void go_on(struct run *u)
@@ -503,12 +517,21 @@ static void mend_auth(struct run *u, struct run_request *q)
     }
     int fresh = !u->account->renewing; /* else it was signed with what is being replaced */
     if (fresh && q->n_kicks == u->n_kicks && ++u->n_auth >= AUTH_TRIES) {
-        if (u->job->durable)
+        if (u->job->durable) {
             err->code = OCID_E_LOGIN;
+            refused_begins(u->account, u, err);
+        }
         return;
     }
     room_refused(u->room, u->account);
     err->code = OCID_E_UNAVAILABLE;
+}
+
+/* An answer to who we say we are, whatever it says. */
+static int is_taken(const struct xfer_request *req)
+{
+    int status = req->err.http_status;
+    return !req->err.code || status == 403 || status == 404 || status == 409 || status == 412;
 }
 
 static void on_answer(struct answer_to *self, struct xfer_request *req)
@@ -520,7 +543,10 @@ static void on_answer(struct answer_to *self, struct xfer_request *req)
     u->n_requests--;
     if (u->retry_at && !u->n_requests)
         limits_slot_give(u);
+    wait_for_mending(u, &req->err);
     room_count_answer(u->room, q);
+    if (is_taken(req))
+        refused_ends(u->account, u);
     if (ok)
         u->job->attempt = u->n_auth = 0;
     else

@@ -79,6 +79,7 @@ struct run {
     struct life life;
     dev_t mount; /* that its file may hang on, 0: none */
     int hung;    /* hung.c's: it waits for that mount */
+    int refused; /* refused.c's: its last request was, for its credentials */
     int prepared;
     int starting, starting_bulk; /* counted in room.n_starting */
     int slot;                    /* of the limits that hold: 1 small, 2 large; 0: it has none */

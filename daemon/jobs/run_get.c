@@ -741,7 +741,10 @@ static void pipe_answered(struct run *u, struct run_request *q, int ok)
     } else if (!ok) {
         run_fail(u, &err);
     } else if (g->has_object_crc32c && g->piped_crc32c != g->object_crc32c) {
-        oc_fail(&err, OCID_E_CHECKSUM, 0, "%s arrived changed, and has been passed on so", u->what);
+        oc_fail(&err, OCID_E_CHECKSUM, 0,
+                "%s arrived changed, and has been passed on so: CRC32C %08x, but the service says "
+                "%08x",
+                u->what, g->piped_crc32c, g->object_crc32c);
         run_stop(u, &err, OCP_ENUM_state_failed);
     } else if (q->x.bytes_moved == g->size && md5_of_whole(u, q, &err)) {
         run_stop(u, &err, OCP_ENUM_state_failed);

@@ -47,6 +47,7 @@ static void on_source(struct file_task *t)
         p->sums.has_crc32c = t->bytes != NULL;
         p->sums.crc32c = t->crc32c;
         p->identity = t->identity;
+        p->ctime_ns = t->identity.ctime_ns;
         u->job->bytes = t->identity.size;
         t->file = NULL;
         t->bytes = NULL;
@@ -110,6 +111,8 @@ static void on_parts(struct room_op *o)
         xfer_put_have(p->plan, part->part_no, part->bytes,
                       ocp_str_copy(part->etag, etag, sizeof etag), part->crc32c);
     }
+    if (o->op.n && OCP_HAS(&u->spec, job, ctime_ns)) /* it may have moved since they were read */
+        p->ctime_ns = u->spec.ctime_ns;
     struct oc_err err = o->op.err;
     run_go_on(u, &err);
 }
@@ -275,6 +278,9 @@ static void body_of(struct run *u, struct run_request *q)
     }
     q->x.from = BODY_FILE;
     q->x.file = xfer_file_ref(p->file);
+    if (!spec_is_stream(&u->spec)) /* looked at before the last bytes of each request leave */
+        q->x.source =
+            (struct xfer_source){1, p->identity.size, p->identity.inode, p->identity.mtime_ns};
 }
 
 static int build_put(struct run *u, struct run_request *q, const struct oci_where *w,
@@ -293,10 +299,6 @@ static int build_put(struct run *u, struct run_request *q, const struct oci_wher
     if (rc)
         return rc;
     body_of(u, q);
-    if (q->x.from == BODY_FILE &&
-        !spec_is_stream(&u->spec)) /* nothing but the service's own check stands behind it */
-        q->x.source =
-            (struct xfer_source){1, p->identity.size, p->identity.inode, p->identity.mtime_ns};
     q->x.sum_first = q->x.from == BODY_FILE && t.o.sum.kind == OCI_SUM_CRC32C;
     q->x.if_absent = u->spec.if_absent;
     return 0;
@@ -462,6 +464,7 @@ static void on_checked(struct file_task *t)
 static void check(struct run *u)
 {
     struct put *p = u->of;
+    struct put_facts f;
     struct xfer_step s = {.kind = STEP_CHECK};
     if (!p->file || spec_is_stream(&u->spec)) { /* read whole, and compared then; or our own */
         xfer_put_end(p->plan, &s, STEP_OK, NULL, 0);
@@ -471,6 +474,10 @@ static void check(struct run *u)
     t->path = copy(u->spec.source);
     t->file = xfer_file_ref(p->file);
     t->identity = p->identity;
+    t->identity.ctime_ns = p->ctime_ns;
+    xfer_put_facts(p->plan, &f);
+    t->summed = f.n_done == f.n_parts && u->room->config->transfer_checksum != CONFIG_CHECKSUM_OFF;
+    t->crc32c = f.crc32c;
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
 }

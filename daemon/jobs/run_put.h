@@ -19,6 +19,7 @@ struct put {
     int summing;            /* they are needed, and on their way */
     struct oc_err refused;  /* with the condition not met; whose the object is, is being asked */
     struct file_identity identity;
+    int64_t ctime_ns; /* of the source, from before its first byte was read, in whichever life */
     char upload_id[OCI_UPLOAD_ID_SIZE];
     char page[256];        /* LIST_PARTS: opc-next-page */
     uv_poll_t poll;        /* stream: of the pipe */

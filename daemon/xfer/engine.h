@@ -63,8 +63,6 @@ struct xfer_limit {
 int xfer_limit_holds(const struct xfer_limit *l, const struct xfer_who *who);
 int xfer_limit_same(const struct xfer_limit *a, const struct xfer_limit *b);
 
-/* One signed request. The control loop fills the first group and posts; until on_done it touches
- * nothing but calls xfer_cancel(). The engine never frees it. */
 /* What a source was when it was opened. */
 struct xfer_source {
     int known; /* 0: nobody looks */
@@ -72,6 +70,8 @@ struct xfer_source {
     int64_t mtime_ns;
 };
 
+/* One signed request. The control loop fills the first group and posts; until on_done it touches
+ * nothing but calls xfer_cancel(). The engine never frees it. */
 struct xfer_request {
     struct mail mail;
 

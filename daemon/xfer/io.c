@@ -202,6 +202,8 @@ int file_look(int fd, const struct xfer_source *was, const char **ret_differs)
 {
     struct stat st;
     *ret_differs = NULL;
+    if (OC_MUTANT("check"))
+        return 0;
     if (fstat(fd, &st))
         return errno;
     if ((uint64_t)st.st_size != was->size)

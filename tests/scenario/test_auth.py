@@ -7,7 +7,7 @@ import pty
 from pathlib import Path
 
 import pytest
-from harness import MIB, NO_LEAKS, SLOW, blob, client_library, make_profile, rss
+from harness import MIB, NO_LEAKS, SLOW, blob, client_library, make_profile, rss, until
 from test_setup import Person
 
 PHRASE = "correct horse; battery #staple"
@@ -59,9 +59,43 @@ def test_refused_credentials_wait_for_a_login(ocid, store, b, profile):
         assert status.outcome.http_status == 401 and status.outcome.text
     refused = store.count(status=401)
     assert refused <= 3 * len(jobs) + 3, "it does not hammer"
+    assert "fresh credentials" in ocid.ctl("status", f"{jobs[0]}").out
     store.add_key(profile.key_id, profile.public_pem)
-    ocid.client.resume(jobs)
-    for job in jobs:
+    for job in jobs:  # nobody has to say that the service knows the key now
+        ocid.done(job)
+
+
+def test_jobs_whose_credentials_are_refused_cost_the_service_little(make_ocid, store, b, profile):
+    """Each of them was refused twice, and kept its files open, however many there were."""
+    n = 1000
+    ocid = make_ocid(transfer__connections=8, network__retry_cap_seconds=60).start()
+    store.drop_key()
+    path = ocid.file(b"x")
+    jobs = [ocid.submit(*(client_library.client.put_job(path, f"{b}/{at + i}", {})
+                          for i in range(100))) for at in range(0, n, 100)]
+    jobs = [job for some in jobs for job in some]
+    until(lambda: all(s.why == "login" for s in ocid.client.status(jobs)), "all wait for a login")
+    assert store.count(status=401) < n / 2
+    refused = store.count(status=401)
+    ocid.client.resume(jobs[-1:])
+    until(lambda: store.count(status=401) > refused, "one looks")
+    ocid.wait_for(jobs[-1], "waiting", "login")
+    assert store.count(status=401) <= refused + 4, "and no others with it"
+    store.add_key(profile.key_id, profile.public_pem)
+    assert ocid.client.whoami()  # an answer to a question tells the jobs as well
+    assert {s.state for s in ocid.client.wait(jobs, 30 * SLOW)} == {"done"}
+
+
+def test_one_job_that_is_refused_does_not_stop_the_others_of_its_profile(ocid, store, b):
+    """Perhaps it is what it asks for."""
+    refused = store.on("PutObject", bucket=b, object="bad*", do=401, count=0)
+    bad = [ocid.put(b"x", f"{b}/bad{i}") for i in range(3)]
+    for job in bad:
+        ocid.wait_for(job, "waiting", "login")
+    for i in range(20):
+        ocid.done(ocid.put(b"x", f"{b}/{i}"))
+    store.clear(refused)
+    for job in bad:
         ocid.done(job)
 
 
@@ -71,7 +105,6 @@ def test_credentials_refused_in_the_middle_keep_what_has_arrived(make_ocid, stor
     job = ocid.put(blob(8 * MIB), f"{b}/o")
     ocid.wait_for(job, "waiting", "login")
     store.clear()
-    ocid.client.resume([job])
     ocid.done(job)
     assert store.count("CreateMultipartUpload") == 1
     assert store.count("UploadPart", status=200) <= 8 + 4

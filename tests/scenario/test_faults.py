@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from harness import KIB, MIB, blob, sha, until
+from harness import KIB, MIB, blob, client_library, sha, until
 
 BIG = 5 * MIB
 PUTS = [  # operation, size, fault
@@ -186,7 +186,11 @@ def test_a_commit_whose_answer_was_lost_for_good(ocid, store, b):
                                    {"do": "wrong_checksum"}], ids=named)
 def test_a_put_that_arrives_changed_every_time_fails(ocid, store, b, size, fault):
     store.on("PutObject|UploadPart", count=0, **fault)
-    ocid.failed(ocid.put(blob(size), f"{b}/o"), "checksum")
+    text = ocid.failed(ocid.put(blob(size), f"{b}/o"), "checksum").outcome.text
+    ours, theirs = re.search(r"(?:CRC32C|MD5) (\S+) was sent, (\S+) arrived|"
+                             r"computed \S+ of .* \((\S+)\) does not match .* \((\S+)\)",
+                             text).group(*((1, 2) if "was sent" in text else (3, 4)))
+    assert ours != theirs, "both values are told"
     until(lambda: store.uploads(b) == [], "no parts are left behind")
     if fault["do"] == "corrupt":
         assert store.names(b) == [], "damaged bytes are never seen"
@@ -208,19 +212,30 @@ def test_an_object_that_is_put_together_wrong_every_time_fails_and_says_both_sum
     until(lambda: store.uploads(b) == [], "no parts are left behind")
 
 
+@pytest.mark.parametrize("sum", ["CRC32C", "MD5"])
 @pytest.mark.parametrize("size", [10, BIG])
-def test_a_get_that_arrives_changed_every_time_fails(ocid, store, b, size):
-    store.put_object(f"{b}/o", blob(size))
+def test_a_get_that_arrives_changed_every_time_fails(ocid, store, b, size, sum):
+    if sum == "CRC32C":
+        ocid.done(ocid.put(blob(size), f"{b}/o"))
+    else:
+        store.put_object(f"{b}/o", blob(size))
     store.corrupt(f"{b}/o", 3)
-    ocid.failed(ocid.get(f"{b}/o"), "checksum")
+    told = rf"{sum} (\S+), but the service says (\S+)"
+    text = ocid.failed(ocid.get(f"{b}/o"), "checksum").outcome.text
+    ours, theirs = re.search(told, text).groups()
+    assert ours != theirs, "both values are told"
+    with pytest.raises(client_library.Checksum, match=told):
+        ocid.client.get_bytes(f"{b}/o")
     assert not (ocid.files / "got").exists()
     until(lambda: ocid.part_files() == [], "the part file is removed")
 
 
-def test_a_range_damaged_once_costs_that_range(ocid, store, b):
+def test_a_range_damaged_once_costs_one_more_download(ocid, store, b):
+    """The service has a sum of the whole alone: nobody knows which range it was."""
     ocid.done(ocid.put(blob(BIG), f"{b}/o"))
     store.on("GetObject", nth=3, do="corrupt", offset=1)
     ocid.done(ocid.get(f"{b}/o"))
+    assert store.count("GetObject") == 2 * 5
     assert sha(ocid.files / "got") == sha(blob(BIG))
 
 
@@ -293,9 +308,25 @@ def test_an_untrusted_certificate_is_refused(make_ocid, make_store):
     ocid.configure()
     ocid.start()
     job = ocid.put(b"x", "b/o")
-    status = ocid.wait_for(job, "waiting")
+    status = ocid.wait_for(job, "waiting", "network")
     assert "certificate" in status.outcome.text and store.log() == []
     ocid.configure(network__ca_file=store.ca_file)
     ocid.reload()
-    ocid.client.resume([job])
     ocid.done(job)
+
+
+def test_a_certificate_that_is_mended_at_the_other_end_is_found(make_ocid, make_store):
+    """It waited as `login`, for a reload that nobody had a reason for."""
+    store, other = make_store(tls=True), make_store(tls=True)
+    good, bad = (store._cert, store._key), (other._cert, other._key)
+    ocid = make_ocid(store).start()
+    ocid.done(ocid.put(b"x", "b/o"))
+    store._cert, store._key = bad
+    store.restart()
+    jobs = [ocid.put(b"x", f"b/{i}") for i in range(3)]
+    for job in jobs:
+        assert "certificate" in ocid.wait_for(job, "waiting", "network").outcome.text
+    store._cert, store._key = good
+    store.restart()
+    for job in jobs:
+        ocid.done(job)

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from harness import KIB, MIB, blob, client_library, sha, until
+from harness import KIB, MIB, WAIT_S, blob, client_library, sha, until
 
 put_job = client_library.client.put_job
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
@@ -55,6 +55,58 @@ def test_a_source_changed_while_it_is_read(make_ocid, store, b, change):
         ocid.failed(job, "source_changed")
         assert store.names(b) == []
     until(lambda: store.uploads(b) == [], "no parts are left behind")
+
+
+@pytest.mark.parametrize("fault", ["", "files.slow:1+"])
+@pytest.mark.parametrize("change", ["other bytes", "longer", "touched"])
+def test_a_source_changed_between_two_parts_is_sent_no_further(make_ocid, store, b, change, fault):
+    """All parts were sent before anybody looked."""
+    ocid = make_ocid(transfer__connections=2).start(**({"OCID_FAULT": fault} if fault else {}))
+    path = ocid.file(blob(40 * MIB))
+    store.on("UploadPart", bucket=b, nth=3, count=0, do="hang")
+    job = ocid.put(path, f"{b}/o")
+    store.wait_hit("UploadPart", 4, bucket=b)
+    CHANGES[change](path)
+    store.clear()
+    text = ocid.failed(job, "source_changed").outcome.text
+    assert ("its size" if change == "longer" else "its time of modification") in text
+    assert store.count("UploadPart", bucket=b) < 20, "of 40"
+    until(lambda: store.uploads(b) == [], "no parts are left behind")
+
+
+def behind_its_back(path):
+    """Other bytes, and the time of modification as it was: containers of encrypted disks are so."""
+    was = os.stat(path)
+    rewrite(path, b"changed")
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("change", ["the bytes", "the rights", "nothing"])
+def test_of_a_source_whose_ctime_alone_has_moved_the_content_decides(make_ocid, store, b, change,
+                                                                    crash):
+    """The first bytes had been sent, and the object became a mixture."""
+    ocid = make_ocid(transfer__connections=2).start()
+    path = ocid.file(blob(8 * MIB))
+    hung = store.on("UploadPart", bucket=b, nth=6, count=0, do="hang")
+    job = ocid.put(path, f"{b}/o")
+    store.wait_hit("UploadPart", 6, bucket=b)
+    ocid.wait_that(job, lambda s: s.parts_done >= 3, "some parts have arrived")
+    if crash:
+        ocid.kill()
+    {"the bytes": behind_its_back, "the rights": lambda path: path.chmod(0o644),
+     "nothing": lambda path: None}[change](path)
+    store.clear(hung)
+    if crash:
+        ocid.start()
+    if change == "the bytes":
+        text = ocid.failed(job, "source_changed").outcome.text
+        assert path.name in text and "what is in it" in text
+        until(lambda: store.uploads(b) == [], "no parts are left behind")
+        assert store.names(b) == []
+    else:
+        ocid.done(job)
+        assert store.object_sha(f"{b}/o") == sha(path)
 
 
 @pytest.mark.parametrize("checksum", ["auto", "md5", "off"])
@@ -286,6 +338,28 @@ def test_no_space_is_waited_for(ocid, store, b, small):
     ocid.client.resume([job])
     ocid.done(job)
     assert sha(path / "got") == sha(blob(8 * MIB)) and os.listdir(path) == ["got"]
+
+
+@root
+@pytest.mark.slow
+def test_every_wait_for_a_disk_is_left_by_itself(ocid, store, b, small):
+    """Nobody resumes anything."""
+    path, grow = small
+    store.put_object(f"{b}/o", blob(8 * MIB))
+    source = ocid.file(b"x")
+    put = put_job(source, f"{b}/p", {})
+    away = source.rename(source.with_name("away"))
+    jobs = {"file": ocid.submit(put)[0], "space": ocid.client.get(f"{b}/o", path / "got").id,
+            "destination": ocid.get(f"{b}/o", "not/there")}
+    for why, job in jobs.items():
+        ocid.wait_for(job, "waiting", why)
+        assert "next try" in ocid.ctl("status", f"{job}").out
+    away.rename(source)
+    grow(20)
+    (ocid.files / "not").mkdir()
+    for job in jobs.values():
+        ocid.done(job, 2 * WAIT_S)
+    assert sha(path / "got") == sha(ocid.files / "not/there") == sha(blob(8 * MIB))
 
 
 @root

@@ -157,19 +157,26 @@ static void test_what_a_job_is(void **state)
 
 static void test_every_reason_to_wait_has_words(void **state)
 {
-    char out[512], state_text[64];
+    char out[512], words[OCID_WHY_OBJECT + 1][512], state_text[64];
     struct ocid_job job = job_of(OCID_KIND_PUT);
     struct ocid_status s = {.state = OCID_STATE_WAITING, .job = &job};
     (void)state;
-    for (int why = OCID_WHY_RETRY; why <= OCID_WHY_MEMBERS; why++) {
+    for (int why = OCID_WHY_RETRY; why <= OCID_WHY_OBJECT; why++) {
         s.why = (enum ocid_why)why;
-        row_check(ocid_why_name(why), render_why(&s, 1000, out, sizeof out));
+        const char *text = render_why(&s, 1000, out, sizeof out);
+        row_check(ocid_why_name(why), text && *text);
+        snprintf(words[why], sizeof words[why], "%s", text);
+        for (int other = OCID_WHY_RETRY; other < why; other++)
+            row_check(ocid_why_name(why), strcmp(words[why], words[other]) != 0);
     }
     s.why = OCID_WHY_RETRY;
     s.retry_at = 5000;
     assert_string_equal(render_why(&s, 1000, out, sizeof out),
                         "a try has failed; the next one is in 4 s");
     assert_string_equal(render_state(&s, state_text, sizeof state_text), "waiting: retry");
+    s.why = OCID_WHY_NETWORK;
+    assert_string_equal(render_why(&s, 1000, out, sizeof out),
+                        "the service cannot be reached; the next try is in 4 s");
     s.why = OCID_WHY_LOCKED;
     job.profile = "P";
     assert_string_equal(render_why(&s, 1000, out, sizeof out),

@@ -215,6 +215,36 @@ static void test_a_change_while_it_is_open(void **state)
     file_task_free(t);
 }
 
+static void test_a_moved_ctime_is_settled_by_the_content(void **state)
+{
+    static char bytes[FILE_SMALL_BYTES + 10];
+    static const struct {
+        const char *name;
+        int touched, summed, wrong, code;
+    } rows[] = {
+        {"nothing moved, so nothing is read", 0, 1, 1, 0},
+        {"the same bytes", 1, 1, 0, 0},
+        {"others", 1, 1, 1, OCID_E_SOURCE_CHANGED},
+        {"others, but nobody knows of which sum", 1, 0, 1, 0},
+    };
+    (void)state;
+    write_file("f", bytes, sizeof bytes);
+    struct file_task *t = task(FILE_SOURCE, "f");
+    assert_int_equal(do_it(t), 0);
+    for (unsigned i = 0; i < N_ROWS(rows); i++) {
+        struct file_task *c = task(FILE_CHECK, "f");
+        c->file = xfer_file_ref(t->file);
+        c->identity = t->identity;
+        c->identity.ctime_ns -= rows[i].touched;
+        c->summed = rows[i].summed;
+        c->crc32c = oci_crc32c(0, bytes, sizeof bytes) ^ (uint32_t)rows[i].wrong;
+        int code = do_and_free(c);
+        if (code != rows[i].code)
+            fail_msg("%s: %d", rows[i].name, code);
+    }
+    file_task_free(t);
+}
+
 /* ---- part files ---- */
 
 static struct file_task *part_task(const char *part, const char *dest, int fresh)
@@ -492,6 +522,7 @@ int main(void)
         TEST(test_small_sources_are_read_large_ones_opened),
         TEST(test_what_is_no_source),
         TEST(test_a_change_while_it_is_open),
+        TEST(test_a_moved_ctime_is_settled_by_the_content),
         TEST(test_part_files),
         TEST(test_part_files_of_others_are_refused),
         TEST(test_directories_below_the_root_only),

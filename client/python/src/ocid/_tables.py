@@ -79,7 +79,7 @@ ENUMS: dict[str, dict[str, str]] = {
         "retry": "a try has failed; the next one is at `retry_at`",
         "locked": "the key needs its pass phrase: ocictl unlock",
         "login": "fresh credentials are needed",
-        "file": "the source file is not where it was",
+        "file": "the source file is not where it was, or cannot be read",
         "space": "no space is left where its file is written",
         "destination": "the destination directory is not there, or cannot be written",
         "publish": "the client has to put the finished file in its place",
