@@ -26,18 +26,35 @@ struct job_timer {
 
 /* ---- rows of a state that is kept ---- */
 
+/* While its row says that the job has ended nobody would look, after a crash, for what it leaves
+ * behind: a part file. */
+static void begin_again(struct room *r, struct job *j)
+{
+    if (!j || !j->again || j->ending || r->stopping)
+        return;
+    j->again = 0;
+    if (j->state == OCP_ENUM_state_queued)
+        room_admit(r, j);
+}
+
 static void on_state_written(struct room_op *o)
 {
     room_on_written(o->room, o->op.id, &o->op.err);
     if (o->op.err.code)
         log_warn("job %" PRIu64 ": its state is not on disk, a restart would undo the change: %s",
                  o->op.id, o->op.err.text);
+    else
+        begin_again(o->room, book_find(&o->room->book, o->op.id));
 }
 
 static void write_state(struct room *r, struct job *j)
 {
-    if (!j->durable || j->ending || job_final(j) || OC_MUTANT("state"))
+    if (!j->durable || j->ending || job_final(j))
         return;
+    if (OC_MUTANT("state")) {
+        begin_again(r, j);
+        return;
+    }
     struct room_op *o = room_op_new(r, STORE_STATE, on_state_written, NULL);
     o->row = (struct store_job){.id = j->id,
                                 .state = j->state == OCP_ENUM_state_paused ? OCP_ENUM_state_paused
@@ -381,6 +398,8 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
     if (j->run) { /* its requests are still ending */
         j->run->park = OCP_ENUM_state_queued;
         job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
+    } else if (j->again) {
+        job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
     } else {
         j->attempt = 0;
         room_admit(r, j);
@@ -403,6 +422,8 @@ static void watch_again(struct room *r, struct job *j, const struct ocp_job *spe
 static int retry(struct room *r, struct job *j, struct oc_err *err)
 {
     struct ocp_job spec;
+    if (j->again) /* twice is once */
+        return 0;
     if (!job_final(j) || j->state == OCP_ENUM_state_done || !j->durable || j->run || j->tally ||
         (j->set && (j->set->ending || j->set->run)))
         return refuse(j, "tried again", err);
@@ -419,10 +440,10 @@ static int retry(struct room *r, struct job *j, struct oc_err *err)
     j->outcome_len = 0;
     j->ended_at = 0;
     j->tries = j->attempt = 0;
+    j->again = 1;
     job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
-    write_state(r, j);
     watch_again(r, j, &spec);
-    room_admit(r, j);
+    write_state(r, j);
     return 0;
 }
 

@@ -57,6 +57,7 @@ struct job {
     uint8_t unseen;    /* put: a request may have made the object, and its answer did not say so */
     uint8_t ending;    /* 1 + its final state, which is being written; nothing else happens to it */
     uint8_t unwritten; /* the disk has refused its state or its verdict, and not taken one since */
+    uint8_t again;     /* it is tried again, and begins when its row says so */
     uint8_t in_lane;   /* sched.c's */
     uint8_t in_news;   /* feed.c's */
 };

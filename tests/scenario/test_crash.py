@@ -31,23 +31,65 @@ def test_what_was_refused_does_not_run_after_a_crash(ocid, store, b):
     """The commit fails as late as at its sync: its rows are in the log's file already."""
     ocid.done(ocid.put(b"before", f"{b}/before"))
     refused = put_job(ocid.file(b"refused"), f"{b}/refused", {})
+    with no_sync(ocid):
+        with pytest.raises(client_library.OcidError, match="cannot write the queue"):
+            ocid.submit(refused)
+        ocid.kill()
+    ocid.start()
+    ocid.done(ocid.put(b"after", f"{b}/after"))
+    assert len(list(ocid.client.jobs())) == 2
+    assert sorted(store.names(b)) == ["after", "before"]
+    job = ocid.submit(refused)[0]
+    ocid.done(job)
+
+
+@contextlib.contextmanager
+def no_sync(ocid):
+    """Meanwhile its disk takes nothing."""
     tracer = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e",
          "inject=fsync,fdatasync:error=EIO", "-p", str(ocid.pid)])
     try:
         until(lambda: all(map(traced, os.scandir(f"/proc/{ocid.pid}/task"))),
               "it is traced")
-        with pytest.raises(client_library.OcidError, match="cannot write the queue"):
-            ocid.submit(refused)
-        ocid.kill()
+        yield
     finally:
         tracer.kill()
         tracer.wait()
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_what_is_tried_again_begins_when_its_row_says_so(ocid, store, b):
+    """After a crash in between nobody would have known of its part file."""
+    data = blob(40 * KIB)
+    store.put_object(f"{b}/o", data)
+    store.on("GetObject", do="hang")
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 1)
+    ocid.client.cancel([job])
+    assert ocid.wait(job).state == "cancelled"
+    with no_sync(ocid):
+        for _ in range(2):
+            with pytest.raises(client_library.OcidError, match="is not on disk"):
+                ocid.client.retry([job])
+            assert ocid.status(job).state == "queued"
+        ocid.kill()
+    assert ocid.part_files() == [] and store.count("GetObject") == 1
     ocid.start()
-    ocid.done(ocid.put(b"after", f"{b}/after"))
-    assert len(list(ocid.client.jobs())) == 2
-    assert sorted(store.names(b)) == ["after", "before"]
-    job = ocid.submit(refused)[0]
+    assert ocid.status(job).state == "cancelled"
+    ocid.client.retry([job])
+    ocid.done(job)
+    assert (ocid.files / "got").read_bytes() == data
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_what_could_not_be_written_is_when_it_is_tried_once_more(ocid, store, b):
+    job = ocid.get(f"{b}/o")
+    ocid.failed(job, "not_found")
+    store.put_object(f"{b}/o", b"there now")
+    with no_sync(ocid), pytest.raises(client_library.OcidError, match="is not on disk"):
+        ocid.client.retry([job])
+    ocid.client.retry([job])
     ocid.done(job)
 
 
