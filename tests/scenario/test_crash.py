@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_crash.py - accepted means on disk: kill -9 at any moment, and work goes on where it was."""
 
+import bisect
 import contextlib
 import os
 import random
 import shutil
 import sqlite3
 import subprocess
+import time
 
 import pytest
 from harness import KIB, MIB, blob, client_library, sha, until
@@ -305,6 +307,18 @@ def test_what_is_final_stays_so(ocid, b):
     assert ocid.done(done).outcome.verified == "crc32c"
 
 
+def sent_again(sent, lives):
+    """For each of these lives, (from, to): bytes of parts that the service had acknowledged in it, and
+    was sent once more after its end."""
+    costs = [0] * len(lives)
+    for i, entry in enumerate(sent):
+        life = bisect.bisect([begun for begun, _ in lives], entry["time"]) - 1
+        again = next((e for e in sent[i + 1:] if e["part"] == entry["part"]), None)
+        if again and entry["status"] == 200 and entry["time"] + entry["seconds"] < lives[life][1]:
+            costs[life] += again["received"]
+    return costs
+
+
 @pytest.mark.slow
 def test_a_kill_costs_at_most_one_part_a_connection(make_ocid, store, b):
     """The bytes of parts that are sent again, over kills at random moments; the store counts them."""
@@ -314,18 +328,25 @@ def test_a_kill_costs_at_most_one_part_a_connection(make_ocid, store, b):
     ocid = make_ocid(transfer__connections=connections).start()
     data = blob(n_parts * MIB)
     store.on("UploadPart", do="slow", rate=20 * MIB, count=0)
+    lives, begun = [], time.time()
     job = ocid.put(data, f"{b}/o")
     for _ in range(kills):
         target = store.count("UploadPart", bucket=b) + chance.randrange(2, 10)
         store.wait_hit("UploadPart", target, bucket=b, timeout=60)
-        ocid.crash()
+        lives.append((begun, time.time()))
+        ocid.kill()
+        until(lambda: not store.counters()["running"], "what was sent has arrived")
+        begun = time.time()
+        ocid.start()
     ocid.done(job, 60)
     assert store.object_sha(f"{b}/o") == sha(data)
     sent = store.log("UploadPart", bucket=b)
-    again = sum(entry["received"] for entry in sent) - len(data)
+    again, each = sum(entry["received"] for entry in sent) - len(data), sent_again(sent, lives)
     print(f"seed {seed}: {kills} kills, {len(sent)} parts for {n_parts}, "
-          f"{again / MIB / kills:.2f} MiB of parts sent again a kill, {connections} connections")
+          f"{again / MIB / kills:.2f} MiB sent again a kill, of acknowledged parts "
+          f"{[cost / MIB for cost in each]}, {connections} connections")
     assert 0 <= again <= kills * connections * MIB
+    assert max(each) <= connections * MIB
     assert store.count("CreateMultipartUpload", bucket=b) == 1
 
 

@@ -15,7 +15,7 @@ import urllib.request
 
 from harness import TROUBLE, msgpack, sha, until
 
-from .items import Group, Share, Violation
+from .items import Group, Revoke, Share, Violation
 from .ledger import OLD, limits_of
 
 STATES = ("queued", "running", "waiting", "paused", "done", "failed", "cancelled")
@@ -226,8 +226,7 @@ class Check:
     # When the daemon was stopped and nothing was left to do.
 
     def rest(self):
-        ledger, world = self.world.ledger, self.world
-        queue = self.queue()
+        world, queue = self.world, self.queue()
         self._accepted(queue)
         self.settled()
         if queue.transfers:
@@ -281,7 +280,7 @@ class Check:
         """Links that were told open what they should, those that were revoked nothing."""
         there = {link["id"] for link in self.world.links()}
         for item in self.world.ledger.items.values():
-            if item.kind == "revoke" and isinstance(item.share, Share):
+            if isinstance(item, Revoke):
                 if item.final[0] != "cancelled" and item.share.link in there:
                     raise Violation(f"{item} has {item.final[0]}, and the link is there")
             elif isinstance(item, Share) and item.link in there and item.job["access"] != "write":

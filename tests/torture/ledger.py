@@ -223,9 +223,12 @@ class Ledger:
             raise Violation(f"{item} has ended twice: {item.final}, then {end}")
         if item.final:
             return
-        if item.before == end and item.retried:
+        as_before = item.before == end
+        if as_before and item.retried:
             raise Violation(f"{item} was to be tried again, which was answered, and is as before: {end}")
         item.final, item.before, item.retried = end, None, False
+        if as_before:
+            return
         self.world.check.end(item)
         if isinstance(item, Share) and item.link:
             self.links[item.link] = item
