@@ -99,9 +99,12 @@ static int check_ours(sqlite3 *db, const char *path, unsigned n, int *ret_versio
     if (*ret_version < 0 || (*ret_version ? app != OUR_APPLICATION : app || n_tables))
         return oc_fail(err, OCID_E_UNSUPPORTED, 0, "'%s' is not a queue of ocid", path);
     if ((unsigned)*ret_version > n)
-        return oc_fail(err, OCID_E_UNSUPPORTED, 0,
-                       "'%s' was written by a newer ocid (schema %d, this one knows up to %u)",
-                       path, *ret_version, n);
+        return oc_fail(
+            err, OCID_E_UNSUPPORTED, 0,
+            "'%s' was written by a newer ocid (schema %d, this one knows up to %u): start "
+            "that one, or set daemon.state_dir to another directory for a queue of this "
+            "one's",
+            path, *ret_version, n);
     return 0;
 }
 

@@ -156,8 +156,10 @@ static int open_damaged(struct recovery *r, struct oc_err *err)
         return rc;
     if (!replace_first_page(r) && open_in(r) == SQLITE_OK)
         return 0;
-    return oc_fail(err, OCID_E_NOT_FOUND, 0, "nothing can be read of '%s' (%s)", r->ret->from,
-                   sqlite3_errmsg(r->in));
+    return oc_fail(
+        err, OCID_E_NOT_FOUND, 0,
+        "nothing can be read of '%s' (%s): to begin with an empty queue move that file away",
+        r->ret->from, sqlite3_errmsg(r->in));
 }
 
 /* ---- the new queue ---- */
@@ -355,7 +357,10 @@ static int transfer_all(struct recovery *r, struct oc_err *err)
     r->last = seq ? seq : number(r->in, "SELECT id FROM jobs ORDER BY id DESC LIMIT 1");
     int rc = take_jobs(r, err);
     if (!rc && !seq && !r->ret->n_jobs)
-        rc = oc_fail(err, OCID_E_NOT_FOUND, 0, "nothing can be read of '%s'", r->ret->from);
+        rc =
+            oc_fail(err, OCID_E_NOT_FOUND, 0,
+                    "nothing can be read of '%s': to begin with an empty queue move that file away",
+                    r->ret->from);
     if (!rc)
         rc = keep_identity(r, seq, err);
     if (rc)

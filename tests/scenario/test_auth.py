@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pty
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ def test_a_wrong_clock_is_learnt_and_corrected(ocid, store, b, offset):
     ocid.done(ocid.put(b"x", f"{b}/o"))
     refused = store.count(status=401)
     assert 1 <= refused <= 2
+    warned = [line for line in ocid.log().splitlines() if " warn " in line]
+    learnt = re.findall(r"our clock differs from that of \S+ by (-?\d+) s", "\n".join(warned))
+    assert learnt and all(abs(int(by) - offset) < 60 for by in learnt), warned
     for i in range(3):
         ocid.done(ocid.put(b"x", f"{b}/{i}"))
     ocid.done(ocid.put(blob(3 * MIB), f"{b}/big"))

@@ -79,13 +79,20 @@ def test_retry_after_is_honoured(ocid, store, b, op, size):
     assert again["time"] - refused["time"] >= 1.9
 
 
-def test_throttling_shrinks_what_is_in_flight(make_ocid, store, b):
+@pytest.mark.parametrize("status", [429, 503])
+def test_throttling_halves_what_is_in_flight(make_ocid, store, b, status):
     ocid = make_ocid(transfer__connections=32).start()
-    store.on("PutObject", do=503, count=4)
-    ids = [ocid.put(b"x", f"{b}/{i}") for i in range(20)]
-    ocid.client.wait(ids)
-    assert ocid.client.stats()["in_flight_limit"] < 32
-    assert ocid.client.stats()["retries"] >= 4
+    hung = store.on("PutObject", object="held", do="hang")
+    held = ocid.put(b"x", f"{b}/held")
+    store.wait_hit("PutObject", 1, object="held")
+    before = ocid.client.stats()["in_flight_limit"]
+    assert before >= 8, "of a host that has a request in flight"
+    store.on("PutObject", object="busy", do=status, count=1)
+    ocid.done(ocid.put(b"x", f"{b}/busy"))
+    assert ocid.client.stats()["in_flight_limit"] == before // 2
+    assert ocid.client.stats()["retries"] >= 1 and "asks to slow down" in ocid.log()
+    store.clear(hung)
+    ocid.done(held)
 
 
 # A connection that stalls.
