@@ -778,12 +778,12 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
     if (op == OP_HEAD && q->x.kind == OCI_KIND_NO_OBJECT)
         return STEP_NO_UPLOAD;
     if (is_refused(u, q) && may_be_ours(u))
-        return STEP_LOST;
+        return STEP_REFUSED;
     if (q->x.kind == OCI_KIND_SUM || err->code == OCID_E_CANCELLED)
         return STEP_AGAIN;
     if (oc_err_retry(err->code) == OC_RETRY_NEVER)
         return STEP_FATAL;
-    return op == OP_COMMIT && q->x.sent_any ? STEP_LOST : STEP_AGAIN;
+    return op == OP_COMMIT && run_unseen(q, 0) ? STEP_LOST : STEP_AGAIN;
 }
 
 /* Nobody can know the id of what it has made: a person has to look. */
@@ -812,7 +812,7 @@ static void answered(struct run *u, struct run_request *q, int ok)
         p->sums.has_crc32c = 1;
         p->sums.crc32c = q->x.crc32c_announced;
     }
-    if (how == STEP_LOST && is_refused(u, q))
+    if (how == STEP_REFUSED)
         p->refused = err;
     else if (q->step.op == OP_HEAD && how != STEP_AGAIN)
         oc_err_clear(&p->refused);
@@ -840,7 +840,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
     stream_feed(u);
     if (err.code == OCID_E_CHECKSUM)
         p->damaged = err;
-    if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST || how == STEP_CHANGED)
+    if (!err.code || how == STEP_NO_UPLOAD || how == STEP_REFUSED || how == STEP_CHANGED ||
+        (how == STEP_LOST && ok))
         return;
     if (u->stopping && !u->cleaning)
         return;

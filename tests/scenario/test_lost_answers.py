@@ -89,6 +89,20 @@ def test_a_commit_that_had_not_come_through_when_it_was_looked_for(ocid, store, 
     assert store.count("HeadObject") == 2 and store.count("UploadPart") == 3
 
 
+@pytest.mark.parametrize("fault", [503, 429])
+def test_an_outage_at_the_commit_is_waited_for(make_ocid, store, b, fault):
+    """It was looked for and asked for at once, six times, and then it had failed."""
+    ocid = make_ocid(network__retry_cap_seconds=1).start()
+    store.on("CommitMultipartUpload", do=fault, count=0)
+    job = ocid.put(blob(3 * MIB), f"{b}/o")
+    store.wait_hit("CommitMultipartUpload", 8)
+    store.clear()
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
+    failed = store.count("CommitMultipartUpload") - 1
+    assert store.count("HeadObject") == (failed if fault == 503 else 0), "a refusal made nothing"
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_job_that_is_tried_again_knows_its_own_object(make_ocid, store, b, size):
     """The first try has failed for good, and had made the object."""
