@@ -590,6 +590,14 @@ void room_saved_keep(struct room *r, const struct store_xfer *row)
     r->saved = s;
 }
 
+const struct store_xfer *room_saved_row(const struct room *r, uint64_t job)
+{
+    const struct saved *s = r->saved;
+    while (s && s->row.job != job)
+        s = s->next;
+    return s ? &s->row : NULL;
+}
+
 struct saved *room_saved_take(struct room *r, uint64_t job)
 {
     for (struct saved **at = &r->saved; *at; at = &(*at)->next)

@@ -228,6 +228,7 @@ struct saved {
     struct store_xfer row;
 };
 struct saved *room_saved_take(struct room *r, uint64_t job);
+const struct store_xfer *room_saved_row(const struct room *r, uint64_t job); /* borrowed */
 void room_saved_free(struct saved *s);
 
 /* Keeps a copy of a transfer's row for the next run of a job that was parked. */

@@ -29,10 +29,30 @@ static char *copy(struct ocp_str s)
 
 /* ---- getting ready: the row of an earlier life, then the file, then the plan ---- */
 
+/* It is open: before there is a plan, or because that turned out to need it. */
+static void with_source(struct run *u)
+{
+    struct put *p = u->of;
+    struct put_facts f;
+    struct oc_err err;
+    if (!p->plan) {
+        put_with_plan(u);
+        return;
+    }
+    xfer_put_facts(p->plan, &f);
+    if (f.size == p->identity.size) {
+        run_ready(u);
+        return;
+    }
+    oc_fail(&err, OCID_E_SOURCE_CHANGED, 0, "the source has changed: its size is not what it was");
+    run_fail(u, &err);
+}
+
 static void on_source(struct file_task *t)
 {
     struct run *u = t->arg;
     struct put *p = u->of;
+    p->at_source = 0;
     if (!run_work_end(u)) {
         file_task_free(t);
         return;
@@ -51,13 +71,14 @@ static void on_source(struct file_task *t)
         u->job->bytes = t->identity.size;
         t->file = NULL;
         t->bytes = NULL;
-        put_with_plan(u);
+        with_source(u);
     }
     file_task_free(t);
 }
 
 static void open_source(struct run *u)
 {
+    struct put *p = u->of;
     const struct ocp_job *s = &u->spec;
     struct file_task *t = file_task_new(FILE_SOURCE, on_source, u);
     t->path = copy(s->source);
@@ -68,12 +89,21 @@ static void open_source(struct run *u)
                                              .inode = s->inode,
                                              .mtime_ns = s->mtime_ns,
                                              .ctime_ns = s->ctime_ns};
+    p->at_source = 1;
     run_work_begin(u);
     if (t->identity.known && t->identity.size <= FILE_SMALL_BYTES)
         file_task_gather(&u->room->sources, u->room->gate, t);
     else
         file_task_submit(u->room->gate, t);
     room_pump(u->room); /* flushes */
+}
+
+/* A commit was asked for, and what the object has to be is known: what has become of it is asked
+ * first, for which no source is needed; it may have gone since. */
+static int asks_first(const struct run *u)
+{
+    const struct store_xfer *row = room_saved_row(u->room, u->job->id);
+    return row && (row->has_crc32c || row->md5.n) && row->phase >= PUT_COMMITTING;
 }
 
 static void prepare(struct run *u)
@@ -84,6 +114,8 @@ static void prepare(struct run *u)
     if (p->plan)
         run_ready(u);
     else if (u->stopping) /* only to clean up: no file is needed */
+        put_with_plan(u);
+    else if (!spec_is_stream(&u->spec) && asks_first(u))
         put_with_plan(u);
     else if (spec_is_stream(&u->spec))
         stream_open(u);
@@ -131,7 +163,7 @@ static int plan_of_row(struct run *u, const struct store_xfer *row, struct oc_er
     int have_id = p->upload_id[0] != 0;
     if (!spec_is_stream(&u->spec)) {
         int rc = xfer_put_resume(row->total, row->phase, row->part_bytes, have_id, &p->plan, err);
-        if (!rc && !u->stopping && row->total != p->identity.size)
+        if (!rc && p->identity.known && row->total != p->identity.size)
             rc = oc_fail(err, OCID_E_SOURCE_CHANGED, 0,
                          "the source has changed: its size is not what it was");
         return rc;
@@ -374,6 +406,12 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     }
 }
 
+static int lacks_source(const struct run *u, enum step_op op)
+{
+    const struct put *p = u->of;
+    return (op == OP_PART || op == OP_PUT) && !p->file && !p->bytes;
+}
+
 static int request(struct run *u, const struct xfer_step *s)
 {
     struct put *p = u->of;
@@ -381,6 +419,11 @@ static int request(struct run *u, const struct xfer_step *s)
     if (u->room->stopping && !u->cleaning) {
         xfer_put_end(p->plan, s, STEP_AGAIN, NULL, 0);
         run_rest(u);
+        return 0;
+    }
+    if (lacks_source(u, s->op)) {
+        xfer_put_end(p->plan, s, STEP_AGAIN, NULL, 0);
+        open_source(u);
         return 0;
     }
     struct run_request *q = run_request_new(u);
@@ -442,6 +485,8 @@ static void save(struct run *u)
         return;
     }
     struct room_op *o = room_op_new(u->room, STORE_XFER, on_saved, u);
+    if (f.phase == PUT_INTENT) /* that of an older upload */
+        p->upload_id[0] = 0;
     put_row_to(u, o);
     run_work_begin(u);
     room_save_xfer(o, o->op.xfer.phase == PUT_INTENT);
@@ -507,7 +552,7 @@ static enum run_sent send_next(struct run *u)
     struct xfer_step s;
     stream_feed(u);
     for (;;) {
-        if ((u->stopping && !u->cleaning) || p->summing)
+        if ((u->stopping && !u->cleaning) || p->at_source)
             return RUN_BUSY;
         xfer_put_next(p->plan, &s);
         switch (s.kind) {
@@ -656,7 +701,7 @@ static void on_summed(struct file_task *t)
     struct run *u = t->arg;
     struct put *p = u->of;
     struct oc_err err = t->err;
-    p->summing = 0;
+    p->at_source = 0;
     if (!err.code && t->verb == FILE_SUM) {
         oci_base64(t->md5, sizeof t->md5, p->sums.md5);
     } else if (!err.code) {
@@ -675,7 +720,7 @@ static void sum_source(struct run *u, enum file_verb verb, uint64_t size)
     t->path = copy(u->spec.source);
     t->file = xfer_file_ref(p->file);
     t->size = t->length = size;
-    p->summing = 1;
+    p->at_source = 1;
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
 }
@@ -785,12 +830,12 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
     if (op == OP_HEAD && q->x.kind == OCI_KIND_NO_OBJECT)
         return STEP_NO_UPLOAD;
     if (is_refused(u, q) && may_be_ours(u))
-        return STEP_LOST;
+        return STEP_REFUSED;
     if (q->x.kind == OCI_KIND_SUM || err->code == OCID_E_CANCELLED)
         return STEP_AGAIN;
     if (oc_err_retry(err->code) == OC_RETRY_NEVER)
         return STEP_FATAL;
-    return op == OP_COMMIT && q->x.sent_any ? STEP_LOST : STEP_AGAIN;
+    return op == OP_COMMIT && run_unseen(q, 0) ? STEP_LOST : STEP_AGAIN;
 }
 
 /* Nobody can know the id of what it has made: a person has to look. */
@@ -819,7 +864,7 @@ static void answered(struct run *u, struct run_request *q, int ok)
         p->sums.has_crc32c = 1;
         p->sums.crc32c = q->x.crc32c_announced;
     }
-    if (how == STEP_LOST && is_refused(u, q))
+    if (how == STEP_REFUSED)
         p->refused = err;
     else if (q->step.op == OP_HEAD && how != STEP_AGAIN)
         oc_err_clear(&p->refused);
@@ -830,10 +875,9 @@ static void answered(struct run *u, struct run_request *q, int ok)
         save_part(u, q);
     if (how == STEP_OK)
         p->n_sum = 0;
-    if (how == STEP_NO_UPLOAD && q->step.op != OP_HEAD && !u->stopping) {
-        p->upload_id[0] = 0;
+    if (how == STEP_NO_UPLOAD && (q->step.op == OP_PART || q->step.op == OP_LIST_PARTS) &&
+        !u->stopping)
         log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
-    }
     if (q->step.op == OP_ABORT && how != STEP_AGAIN)
         p->upload_id[0] = 0;
     xfer_put_facts(p->plan, &f);
@@ -847,7 +891,8 @@ static void answered(struct run *u, struct run_request *q, int ok)
     stream_feed(u);
     if (err.code == OCID_E_CHECKSUM)
         p->damaged = err;
-    if (!err.code || how == STEP_NO_UPLOAD || how == STEP_LOST || how == STEP_CHANGED)
+    if (!err.code || how == STEP_NO_UPLOAD || how == STEP_REFUSED || how == STEP_CHANGED ||
+        (how == STEP_LOST && ok))
         return;
     if (u->stopping && !u->cleaning)
         return;

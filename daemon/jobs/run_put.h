@@ -16,7 +16,7 @@ struct put {
     struct xfer_file *file; /* NULL: small, or not open yet */
     char *bytes;            /* small: the whole of it */
     struct put_sums sums;   /* of the source, as far as they were needed; not of its parts */
-    int summing;            /* they are needed, and on their way */
+    int at_source;          /* it is being opened, or read for its sum: nothing else is next */
     struct oc_err refused;  /* with the condition not met; whose the object is, is being asked */
     struct file_identity identity;
     int64_t ctime_ns; /* of the source, from before its first byte was read, in whichever life */

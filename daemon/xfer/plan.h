@@ -50,10 +50,10 @@ struct xfer_step {
 
 enum step_end {
     STEP_OK,
-    STEP_AGAIN, /* it failed, and may be tried again */
-    STEP_LOST,  /* COMMIT, PUT: the answer was lost, or a repeat was told that it is there already;
-                   CREATE: it was told so, and what is there may be of an earlier commit */
-    STEP_FATAL, /* it failed for good: the transfer fails */
+    STEP_AGAIN,     /* it failed, and may be tried again */
+    STEP_LOST,      /* COMMIT: its answer was lost, or is not believed */
+    STEP_REFUSED,   /* CREATE, COMMIT, PUT: for what is there, which may be our own work */
+    STEP_FATAL,     /* it failed for good: the transfer fails */
     STEP_NO_UPLOAD, /* PART, COMMIT, LIST_PARTS: the service does not know the upload (any more);
                        HEAD: what is there is not ours, or nothing is */
     STEP_CHANGED,   /* get, any step: the object is another one now (412), the part file is not what

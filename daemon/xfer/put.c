@@ -490,7 +490,7 @@ static void not_ours(struct xfer_put *p)
         put_enter(p, S_ABORT);
     else if (p->in_doubt == STEP_NO_UPLOAD)
         p->anew = 1;
-    else if (++p->n_anew > PLAN_ANEW_MOST)
+    else if (p->in_doubt == STEP_REFUSED && ++p->n_anew > PLAN_ANEW_MOST)
         p->failing = 1;
     else if (!p->multipart)
         put_enter(p, S_PUT);
@@ -543,14 +543,16 @@ static const struct {
 } on_end[S_COUNT] = {
     [S_CHECK] = {0, end_check},
     [S_INTENT] = {0, end_intent},
-    [S_CREATE] = {OC_BIT(STEP_LOST), end_create},
+    [S_CREATE] = {OC_BIT(STEP_REFUSED), end_create},
     [S_OPENED] = {0, end_opened},
     [S_LIST] = {OC_BIT(STEP_NO_UPLOAD), end_list},
     [S_RECHECK] = {0, end_recheck},
     [S_COMMITTING] = {0, end_committing},
-    [S_COMMIT] = {OC_BIT(STEP_LOST) | OC_BIT(STEP_NO_UPLOAD) | OC_BIT(STEP_CHANGED), end_commit},
+    [S_COMMIT] = {OC_BIT(STEP_LOST) | OC_BIT(STEP_REFUSED) | OC_BIT(STEP_NO_UPLOAD) |
+                      OC_BIT(STEP_CHANGED),
+                  end_commit},
     [S_HEAD] = {OC_BIT(STEP_NO_UPLOAD) | OC_BIT(STEP_CHANGED), end_head},
-    [S_PUT] = {OC_BIT(STEP_LOST), end_put},
+    [S_PUT] = {OC_BIT(STEP_REFUSED), end_put},
     [S_ABORTING] = {OC_BIT(STEP_FATAL), end_aborting},
     [S_ABORT] = {OC_BIT(STEP_FATAL) | OC_BIT(STEP_NO_UPLOAD), end_abort},
 };

@@ -89,6 +89,89 @@ def test_a_commit_that_had_not_come_through_when_it_was_looked_for(ocid, store, 
     assert store.count("HeadObject") == 2 and store.count("UploadPart") == 3
 
 
+def test_a_pause_does_not_make_it_forget_the_commit(ocid, store, b):
+    """The upload is gone, and what it has become is being looked for."""
+    store.on("CommitMultipartUpload", do="reset", at="answer")
+    store.on("HeadObject", do=404)
+    store.on("HeadObject", do="hang", nth=2)
+    job = ocid.put(blob(3 * MIB), f"{b}/o")
+    store.wait_hit("HeadObject", 2)
+    ocid.client.pause(job)
+    ocid.wait_for(job, "paused")
+    store.clear()
+    ocid.client.resume(job)
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
+    assert store.count("CreateMultipartUpload") == 1 and store.count("UploadPart") == 3
+
+
+def committed(ocid, store, b, arrived):
+    """A put whose commit has arrived or not, and of which the daemon was killed before it knew."""
+    store.on("CommitMultipartUpload", do="reset", at="answer" if arrived else "start")
+    store.on("HeadObject", do="hang")
+    path = ocid.file(blob(3 * MIB))
+    job = ocid.put(path, f"{b}/o")
+    store.wait_hit("HeadObject", 1)
+    ocid.kill()
+    store.clear()
+    return path, job
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+@pytest.mark.parametrize("how", ["gone", "rewritten", "shorter"])
+def test_what_was_to_be_committed_needs_no_source(ocid, store, b, arrived, how):
+    """All of it is at the service: the job waited for a file that had served its purpose."""
+    path, job = committed(ocid, store, b, arrived)
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(blob(3 * MIB if how == "rewritten" else 10, 2))
+    ocid.start()
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
+    assert store.count("UploadPart") == 3 and store.uploads(b) == []
+
+
+@pytest.mark.parametrize("how", ["there", "gone", "rewritten"])
+def test_the_source_is_opened_once_it_is_needed_after_all(make_ocid, store, b, how):
+    """Somebody else has aborted the upload meanwhile."""
+    ocid = make_ocid().start()
+    path, job = committed(ocid, store, b, arrived=False)
+    another = make_ocid().start().client
+    (upload,) = another.uploads(b)
+    another.wait([another.abort(f"{b}/o", upload.upload_id)])
+    if how == "gone":
+        path.rename(path.with_suffix(".away"))
+    elif how == "rewritten":
+        path.write_bytes(blob(3 * MIB, 2))
+    ocid.start()
+    if how == "rewritten":
+        ocid.failed(job, "source_changed")
+        until(lambda: store.uploads(b) == [], "no parts are left behind")
+        return
+    if how == "gone":
+        ocid.wait_for(job, "waiting", "file")
+        path.with_suffix(".away").rename(path)
+        ocid.client.resume([job])
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
+    assert store.count("UploadPart") == 6 and store.uploads(b) == []
+
+
+@pytest.mark.parametrize("fault", [503, 429])
+def test_an_outage_at_the_commit_is_waited_for(make_ocid, store, b, fault):
+    """It was looked for and asked for at once, six times, and then it had failed."""
+    ocid = make_ocid(network__retry_cap_seconds=1).start()
+    store.on("CommitMultipartUpload", do=fault, count=0)
+    job = ocid.put(blob(3 * MIB), f"{b}/o")
+    store.wait_hit("CommitMultipartUpload", 8)
+    store.clear()
+    ocid.done(job)
+    assert store.object_sha(f"{b}/o") == sha(blob(3 * MIB))
+    failed = store.count("CommitMultipartUpload") - 1
+    assert store.count("HeadObject") == (failed if fault == 503 else 0), "a refusal made nothing"
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_job_that_is_tried_again_knows_its_own_object(make_ocid, store, b, size):
     """The first try has failed for good, and had made the object."""

@@ -195,9 +195,9 @@ static void a_small_put_whose_answer_is_lost(void **state)
     struct put_facts f;
     struct xfer_put *p = make(5, 100, 0);
     step(p, STEP_CHECK, OP_NONE, STEP_OK);
-    step(p, STEP_REQUEST, OP_PUT, STEP_LOST);
+    step(p, STEP_REQUEST, OP_PUT, STEP_REFUSED);
     step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD); /* not ours: once more */
-    step(p, STEP_REQUEST, OP_PUT, STEP_LOST);
+    step(p, STEP_REQUEST, OP_PUT, STEP_REFUSED);
     xfer_put_facts(p, &f);
     assert_int_equal(f.crc32c, 77); /* what HEAD is compared with */
     step(p, STEP_REQUEST, OP_HEAD, STEP_AGAIN);
@@ -212,7 +212,7 @@ static void a_doubt_does_not_last_for_ever(void **state)
     struct xfer_put *p = make(5, 100, 0);
     step(p, STEP_CHECK, OP_NONE, STEP_OK);
     for (int i = 0; i <= PLAN_ANEW_MOST; i++) {
-        step(p, STEP_REQUEST, OP_PUT, STEP_LOST);
+        step(p, STEP_REQUEST, OP_PUT, STEP_REFUSED);
         step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
     }
     over(p, STEP_FAILED);
@@ -286,8 +286,12 @@ static void a_commit_whose_answer_is_lost(void **state)
     up_to_parts(p);
     part(p, 1, STEP_OK, "a");
     up_to_commit(p);
-    step(p, STEP_REQUEST, OP_COMMIT, STEP_LOST);
-    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD); /* it did not get through */
+    for (int i = 0; i <= PLAN_ANEW_MOST; i++) { /* for as long as the driver likes */
+        step(p, STEP_REQUEST, OP_COMMIT, STEP_LOST);
+        step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD); /* it did not get through */
+    }
+    step(p, STEP_REQUEST, OP_COMMIT, STEP_REFUSED);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
     step(p, STEP_REQUEST, OP_COMMIT, STEP_LOST);
     step(p, STEP_REQUEST, OP_HEAD, STEP_AGAIN);
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
@@ -503,16 +507,16 @@ static void a_new_upload_that_is_refused_for_what_an_old_one_made(void **state)
     struct xfer_put *p = make(15, 0, 10);
     step(p, STEP_CHECK, OP_NONE, STEP_OK);
     step(p, STEP_SAVE, OP_NONE, STEP_OK);
-    step(p, STEP_REQUEST, OP_CREATE, STEP_LOST);
+    step(p, STEP_REQUEST, OP_CREATE, STEP_REFUSED);
     step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD); /* it has gone: once more */
-    step(p, STEP_REQUEST, OP_CREATE, STEP_LOST);
+    step(p, STEP_REQUEST, OP_CREATE, STEP_REFUSED);
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
     over(p, STEP_DONE);
 
     p = make(15, 0, 10);
     step(p, STEP_CHECK, OP_NONE, STEP_OK);
     step(p, STEP_SAVE, OP_NONE, STEP_OK);
-    step(p, STEP_REQUEST, OP_CREATE, STEP_LOST);
+    step(p, STEP_REQUEST, OP_CREATE, STEP_REFUSED);
     step(p, STEP_REQUEST, OP_HEAD, STEP_FATAL); /* it is another's */
     over(p, STEP_FAILED);
 }
@@ -975,7 +979,7 @@ static enum step_end end_request(struct world *w, const struct xfer_step *s, cha
         return w->object ? STEP_OK : STEP_NO_UPLOAD;
     case OP_PUT:
         w->object |= !chance(w, w->trouble);
-        return chance(w, w->trouble) ? STEP_LOST : w->object ? STEP_OK : STEP_AGAIN;
+        return chance(w, w->trouble) ? STEP_REFUSED : w->object ? STEP_OK : STEP_AGAIN;
     case OP_ABORT:
         if (chance(w, w->trouble))
             return chance(w, 950) ? STEP_AGAIN : (w->gave_up = 1, STEP_FATAL);
