@@ -422,7 +422,7 @@ static void watch_again(struct room *r, struct job *j, const struct ocp_job *spe
 static int retry(struct room *r, struct job *j, struct oc_err *err)
 {
     struct ocp_job spec;
-    if (j->again) /* twice is once */
+    if (j->again && j->unwritten) /* it is written once more */
         return 0;
     if (!job_final(j) || j->state == OCP_ENUM_state_done || !j->durable || j->run || j->tally ||
         (j->set && (j->set->ending || j->set->run)))

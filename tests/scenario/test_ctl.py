@@ -114,9 +114,8 @@ def test_what_is_no_set_has_no_members(ocid, b):
     assert done.status == 1 and f"job {job} is not a set" in done.err, done
     done = ocid.ctl("status", "--set", "999999")
     assert done.status == 4 and "no such job" in done.err, done
-    assert ocid.ctl("pull", "-r", "--wait", f"oci://{b}/none/", ocid.files / "none").status == 0
-    (members,) = [s.id for s in ocid.client.jobs(limit=1)]
-    done = ocid.ctl("status", "--set", str(members))
+    (group,) = ocid.submit({"kind": "set"})
+    done = ocid.ctl("status", "--set", str(group))
     assert done.status == 0 and "no jobs" in done.err, done
 
 
