@@ -21,6 +21,7 @@
 #include "core/mem.h"
 #include "core/mounts.h"
 #include "oci/checksum.h"
+#include "proto/io.h"
 #include "proto/text.h"
 
 enum { CHUNK = 1 << 20, CHAIN_MOST = 8, FILL_MOST = 16 << 20 };
@@ -440,16 +441,11 @@ static int copy_fd(struct file_task *t, int to)
             oc_fail(&t->err, OCID_E_IO, errno, "cannot read the passed descriptor");
         if (n <= 0)
             break;
-        for (ssize_t done = 0; done < n;) {
-            ssize_t w = write(to, chunk + done, (size_t)(n - done));
-            if (w < 0 && errno != EINTR) {
-                fail_errno(t, OCID_E_IO, errno, "cannot write the spool file", t->path);
-                break;
-            }
-            done += w > 0 ? w : 0;
-        }
-        if (t->err.code)
+        int sys = oc_write_all(to, chunk, (size_t)n);
+        if (sys) {
+            fail_errno(t, OCID_E_IO, sys, "cannot write the spool file", t->path);
             break;
+        }
         t->size += (uint64_t)n;
     }
     free(chunk);
