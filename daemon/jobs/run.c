@@ -210,7 +210,8 @@ static void leave(struct run *u)
     int over = j->ending || job_final(j);
     run_starting(u, 0);
     limits_slot_give(u);
-    u->ops->free(u);
+    if (u->ops->free)
+        u->ops->free(u);
     j->run = NULL;
     sched_remove(&r->sched, j);
     if (!over && !u->has_verdict) {
@@ -256,11 +257,23 @@ static void be_still(struct run *u)
     cancel_requests(u);
 }
 
+static void plan_no_more(struct run *u)
+{
+    if (u->ops->stop)
+        u->ops->stop(u);
+}
+
+void run_progress(const struct run *u, struct ocp_status *ret)
+{
+    if (u->ops->progress)
+        u->ops->progress(u, ret);
+}
+
 static void take_verdict(struct run *u, const struct oc_err *verdict)
 {
     u->verdict = *verdict;
     u->has_verdict = 1;
-    u->ops->stop(u);
+    plan_no_more(u);
     job_end(u->room, u->job, verdict, NULL);
 }
 
@@ -294,7 +307,7 @@ void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park)
     if (verdict)
         take_verdict(u, verdict);
     else
-        u->ops->stop(u);
+        plan_no_more(u);
     run_settle(u);
 }
 
