@@ -29,29 +29,32 @@ static char *copy(struct ocp_str s)
 
 /* ---- getting ready: the row of an earlier life, then the file, then the plan ---- */
 
-static void on_source(struct file_task *t)
+static void take_source(struct run *u, struct file_task *t)
+{
+    struct put *p = u->of;
+    p->file = oc_take(t->file);
+    if (p->file)
+        u->mount = xfer_file_mount(p->file);
+    if (!t->identity.known) /* a spool file that grows */
+        return;
+    p->bytes = oc_take(t->bytes);
+    p->sums.has_crc32c = p->bytes != NULL;
+    p->sums.crc32c = t->crc32c;
+    p->identity = t->identity;
+    p->ctime_ns = t->identity.ctime_ns;
+    u->job->bytes = t->identity.size;
+}
+
+void put_on_source(struct file_task *t)
 {
     struct run *u = t->arg;
-    struct put *p = u->of;
-    if (!run_work_end(u)) {
-        file_task_free(t);
-        return;
-    }
-    if (t->err.code) {
-        run_fail(u, &t->err);
-    } else {
-        p->file = t->file;
-        if (t->file)
-            u->mount = xfer_file_mount(t->file);
-        p->bytes = t->bytes;
-        p->sums.has_crc32c = t->bytes != NULL;
-        p->sums.crc32c = t->crc32c;
-        p->identity = t->identity;
-        p->ctime_ns = t->identity.ctime_ns;
-        u->job->bytes = t->identity.size;
-        t->file = NULL;
-        t->bytes = NULL;
-        put_with_plan(u);
+    if (run_work_end(u)) {
+        if (t->err.code) {
+            run_fail(u, &t->err);
+        } else {
+            take_source(u, t);
+            put_with_plan(u);
+        }
     }
     file_task_free(t);
 }
@@ -59,7 +62,7 @@ static void on_source(struct file_task *t)
 static void open_source(struct run *u)
 {
     const struct ocp_job *s = &u->spec;
-    struct file_task *t = file_task_new(FILE_SOURCE, on_source, u);
+    struct file_task *t = file_task_new(FILE_SOURCE, put_on_source, u);
     t->path = copy(s->source);
     if (OCP_HAS(s, job, inode))
         t->identity = (struct file_identity){.known = 1,

@@ -33,6 +33,9 @@ struct put {
     char etag[129], version_id[129], request_id[129];
 };
 
+/* The source, or the spool file of a stream, has been opened: takes it, then put_with_plan(). */
+void put_on_source(struct file_task *t);
+
 /* The file is open, or none is needed: goes on with the plan of an earlier life or a new one. */
 void put_with_plan(struct run *u);
 
