@@ -21,6 +21,7 @@
 #include "jobs/limits.h"
 #include "jobs/sched.h"
 #include "jobs/sleep.h"
+#include "jobs/slots.h"
 #include "jobs/tally.h"
 #include "store/store.h"
 #include "vault/vault.h"

@@ -180,7 +180,7 @@ static void go_on(struct run *u)
 void run_start(struct room *r, struct job *j)
 {
     struct run *u = j->run;
-    limits_slot_take(u ? u : run_new(r, j));
+    slot_take(u ? u : run_new(r, j));
     if (u)
         go_on(u);
     else
@@ -209,7 +209,7 @@ static void leave(struct run *u)
     struct job *j = u->job;
     int over = j->ending || job_final(j);
     run_starting(u, 0);
-    limits_slot_give(u);
+    slot_give(u);
     if (u->ops->free)
         u->ops->free(u);
     j->run = NULL;
@@ -356,7 +356,7 @@ void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
     sched_remove(&u->room->sched, u->job);
     run_starting(u, 0);
     if (!u->n_requests)
-        limits_slot_give(u);
+        slot_give(u);
     if (!u->stopping)
         job_enter(u->room, u->job, OCP_ENUM_state_waiting, why);
     room_pump(u->room);
@@ -431,7 +431,7 @@ static void wake(struct run *u)
     }
     job_enter(u->room, u->job, u->n_requests ? OCP_ENUM_state_running : OCP_ENUM_state_queued,
               OCP_ENUM_why_none);
-    if (limits_slot_try(u))
+    if (slot_try(u))
         go_on(u);
     else /* it starts once more when its turn has come */
         room_line_up(u->room, u->job, 1);
@@ -458,7 +458,7 @@ void run_ready(struct run *u)
     }
     if (u->job->in_lane || u->retry_at)
         return;
-    int has_slot = limits_slot_try(u); /* it may have given it back meanwhile */
+    int has_slot = slot_try(u); /* it may have given it back meanwhile */
     room_line_up(u->room, u->job, u->n_requests > 0 || !has_slot);
 }
 
@@ -555,7 +555,7 @@ static void on_answer(struct answer_to *self, struct xfer_request *req)
     DL_DELETE(u->requests, q);
     u->n_requests--;
     if (u->retry_at && !u->n_requests)
-        limits_slot_give(u);
+        slot_give(u);
     wait_for_mending(u, &req->err);
     room_count_answer(u->room, q);
     if (is_taken(req))
