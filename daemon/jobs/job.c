@@ -185,7 +185,7 @@ static void on_ended(struct room *r, uint64_t id, int state)
 
 void job_end(struct room *r, struct job *j, const struct oc_err *err, struct ocp_outcome *facts)
 {
-    if (j->ending || job_final(j))
+    if (job_is_over(j))
         return;
     struct ocp_outcome none = {0}, *o = facts ? facts : &none;
     enum ocp_state state = OCP_ENUM_state_done;

@@ -78,6 +78,12 @@ static inline int job_final(const struct job *j)
            j->state == OCP_ENUM_state_cancelled;
 }
 
+/* It has ended, or its verdict is on the way to disk. */
+static inline int job_is_over(const struct job *j)
+{
+    return j->ending || job_final(j);
+}
+
 static inline int job_is_set_kind(int kind)
 {
     return kind == OCP_ENUM_kind_set || kind == OCP_ENUM_kind_pull;

@@ -199,7 +199,7 @@ static int check_whose(struct room *r, uint32_t uid, const struct xfer_limit *of
             return oc_fail(err, OCID_E_NOT_FOUND, 0, "no such set: %" PRIu64, of->set);
         if (!set->tally)
             return oc_fail(err, OCID_E_INVALID, 0, "job %" PRIu64 " is not a set", of->set);
-        if (job_final(set) || set->ending)
+        if (job_is_over(set))
             return oc_fail(err, OCID_E_STATE, 0, "set %" PRIu64 " has ended", of->set);
         return 0;
     }
@@ -237,7 +237,7 @@ static void apply(struct room *r, const struct xfer_limit *of)
     limits_tell_engine(r);
     for (const struct run *u = r->runs; u; u = u->next) {
         struct xfer_who who = limits_who(u->job);
-        if (xfer_limit_holds(of, &who) && !u->job->ending && !job_final(u->job))
+        if (xfer_limit_holds(of, &who) && !job_is_over(u->job))
             feed_touch(&r->feed, u->job);
     }
     if (set)

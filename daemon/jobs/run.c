@@ -207,7 +207,7 @@ static void leave(struct run *u)
 {
     struct room *r = u->room;
     struct job *j = u->job;
-    int over = j->ending || job_final(j);
+    int over = job_is_over(j);
     run_starting(u, 0);
     slot_give(u);
     if (u->ops->free)
@@ -281,7 +281,7 @@ static void take_verdict(struct run *u, const struct oc_err *verdict)
  * which goes on after the start. */
 static void stop_again(struct run *u, const struct oc_err *verdict, enum ocp_state park)
 {
-    int over = u->job->ending || job_final(u->job);
+    int over = job_is_over(u->job);
     if (verdict && !over) {
         take_verdict(u, verdict);
     } else if (!verdict && !over) {

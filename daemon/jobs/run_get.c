@@ -805,7 +805,7 @@ static void get_free(struct run *u)
     struct get_facts f = {0};
     if (g->plan)
         xfer_get_facts(g->plan, &f);
-    int over = u->job->ending || job_final(u->job);
+    int over = job_is_over(u->job);
     if (f.n_parts > 1 && !over) {
         struct store_xfer row = row_of(u, sums);
         room_saved_keep(u->room, &row);

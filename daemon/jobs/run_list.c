@@ -626,7 +626,7 @@ static void list_free(struct run *u)
     struct list *l = u->of;
     if (!l)
         return;
-    int over = u->job->ending || job_final(u->job);
+    int over = job_is_over(u->job);
     if ((l->cursor || l->last) && l->to != PAGE_TO_PIPE && !over) {
         struct store_xfer row = row_of(u);
         room_saved_keep(u->room, &row);

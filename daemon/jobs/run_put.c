@@ -952,8 +952,8 @@ static void put_free(struct run *u)
     struct put *p = u->of;
     if (!p)
         return;
-    if (p->plan && (p->upload_id[0] || (p->ended && spec_is_stream(&u->spec))) && !u->job->ending &&
-        !job_final(u->job))
+    if (p->plan && (p->upload_id[0] || (p->ended && spec_is_stream(&u->spec))) &&
+        !job_is_over(u->job))
         keep(u);
     xfer_put_free(p->plan);
     if (p->file)

@@ -262,7 +262,7 @@ static void share_free(struct run *u)
     struct share *s = u->of;
     if (!s)
         return;
-    if (s->intent && !u->job->ending && !job_final(u->job)) {
+    if (s->intent && !job_is_over(u->job)) {
         struct store_xfer row = row_of(u);
         room_saved_keep(u->room, &row);
     }
