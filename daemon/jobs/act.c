@@ -310,10 +310,6 @@ void room_end_timers(struct room *r)
     {
         timer_end(t);
     }
-    if (r->again.open)
-        uv_close((uv_handle_t *)&r->again.timer, NULL);
-    if (r->linger.open)
-        uv_close((uv_handle_t *)&r->linger.timer, NULL);
 }
 
 /* ---- what people ask for ---- */

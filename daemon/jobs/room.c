@@ -470,7 +470,7 @@ void room_close(struct room *r)
     refused_close(r);
     room_end_timers(r);
     room_end_sleep(r);
-    room_drop_ends(r);
+    room_close_disk(r);
     while (r->saved) {
         struct saved *s = r->saved;
         r->saved = s->next;
