@@ -4,8 +4,7 @@
  *
  * Control loop; private to the jobs room. A run is made when the scheduler starts a job, and freed
  * when nothing of it is in flight any more. What differs from kind to kind is in struct run_ops:
- * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c,
- * run_watch.c.
+ * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c, run_watch.c.
  */
 #ifndef JOBS_RUN_H
 #define JOBS_RUN_H
