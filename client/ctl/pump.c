@@ -15,21 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROUND = 64 << 10 };
+#include "proto/io.h"
 
-static int write_all(int fd, const char *bytes, size_t n)
-{
-    while (n) {
-        ssize_t part = write(fd, bytes, n);
-        if (part < 0 && errno == EINTR)
-            continue;
-        if (part <= 0)
-            return -1;
-        bytes += part;
-        n -= (size_t)part;
-    }
-    return 0;
-}
+enum { ROUND = 64 << 10 };
 
 /* A daemon that has closed its end says why by the job. */
 static void *run(void *arg)
@@ -45,7 +33,7 @@ static void *run(void *arg)
             kill(getpid(), SIGINT);
             return NULL;
         }
-        if (write_all(p->out, bytes, (size_t)n))
+        if (oc_write_all(p->out, bytes, (size_t)n))
             break;
     }
     close(p->out);

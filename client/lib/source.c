@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/convert.h"
+#include "proto/io.h"
 
 static int fail(struct ocid_failure *why, int code, int sys, const char *what, const char *path)
 {
@@ -43,18 +44,13 @@ int ocid_source(struct ocid_job *job, const char *path, int fd, struct ocid_fail
     return 0;
 }
 
-static int fill(int fd, const char *bytes, size_t n)
+/* 0, or errno. */
+static int fill(int fd, const void *bytes, size_t n)
 {
-    while (n) {
-        ssize_t part = write(fd, bytes, n);
-        if (part < 0 && errno == EINTR)
-            continue;
-        if (part <= 0)
-            return -1;
-        bytes += part;
-        n -= (size_t)part;
-    }
-    return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    int sys = oc_write_all(fd, bytes, n);
+    if (!sys && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE))
+        sys = errno;
+    return sys;
 }
 
 int ocid_bytes(const void *bytes, size_t n, int *ret_fd, struct ocid_failure *why)
@@ -62,8 +58,8 @@ int ocid_bytes(const void *bytes, size_t n, int *ret_fd, struct ocid_failure *wh
     int fd = memfd_create("ocid", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return fail(why, OCID_E_IO, errno, "cannot make", "a memfd");
-    if (fill(fd, bytes, n)) {
-        int sys = errno;
+    int sys = fill(fd, bytes, n);
+    if (sys) {
         close(fd);
         return fail(why, OCID_E_SPACE, sys, "cannot fill", "a memfd");
     }

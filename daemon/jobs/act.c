@@ -30,7 +30,7 @@ struct job_timer {
  * behind: a part file. */
 static void begin_again(struct room *r, struct job *j)
 {
-    if (!j || !j->again || j->ending || r->stopping)
+    if (!j || !j->again || r->stopping)
         return;
     j->again = 0;
     if (j->state == OCP_ENUM_state_queued)
@@ -49,7 +49,7 @@ static void on_state_written(struct room_op *o)
 
 static void write_state(struct room *r, struct job *j)
 {
-    if (!j->durable || j->ending || job_final(j))
+    if (!j->durable || job_is_over(j))
         return;
     if (OC_MUTANT("state")) {
         begin_again(r, j);
@@ -73,7 +73,7 @@ void room_check_set(struct room *r, struct job *set)
     const struct tally *t = set->tally;
     struct ocp_outcome o = {0};
     struct oc_err err;
-    if (!tally_is_over(t) || set->run || set->ending || job_final(set))
+    if (!tally_is_over(t) || set->run || job_is_over(set))
         return;
     OCP_SET(&o, outcome, bytes, t->bytes_done);
     if (t->n_failed)
@@ -88,7 +88,7 @@ void room_check_set(struct room *r, struct job *set)
 
 void room_seal(struct room *r, struct job *set)
 {
-    if (set->tally->sealed || set->ending || job_final(set))
+    if (set->tally->sealed || job_is_over(set))
         return;
     set->tally->sealed = 1;
     write_state(r, set);
@@ -112,7 +112,7 @@ void room_reopen_set(struct room *r, struct job *set)
 static void predecessor_ended(struct room *r, struct job *j, uint64_t id, int succeeded)
 {
     struct oc_err err;
-    if (j->ending || job_final(j) || !j->n_after)
+    if (job_is_over(j) || !j->n_after)
         return;
     if (!succeeded) {
         oc_fail(&err, OCID_E_PREDECESSOR, 0, "job %" PRIu64 ", which it follows, has not succeeded",
@@ -327,10 +327,6 @@ void room_end_timers(struct room *r)
     {
         timer_end(t);
     }
-    if (r->again.open)
-        uv_close((uv_handle_t *)&r->again.timer, NULL);
-    if (r->linger.open)
-        uv_close((uv_handle_t *)&r->linger.timer, NULL);
 }
 
 /* ---- what people ask for ---- */
@@ -351,7 +347,7 @@ static int cancel(struct room *r, struct job *j, struct oc_err *err)
     struct oc_err verdict;
     if (is_cancelled(j)) /* twice is once */
         return 0;
-    if (j->ending || job_final(j))
+    if (job_is_over(j))
         return refuse(j, "cancelled", err);
     oc_fail(&verdict, OCID_E_CANCELLED, 0, "cancelled");
     if (j->run)
@@ -363,7 +359,7 @@ static int cancel(struct room *r, struct job *j, struct oc_err *err)
 
 static int pause_one(struct room *r, struct job *j, struct oc_err *err)
 {
-    if (j->ending || job_final(j) || j->state == OCP_ENUM_state_paused)
+    if (job_is_over(j) || j->state == OCP_ENUM_state_paused)
         return refuse(j, "paused", err);
     if (j->pipe_fd >= 0 && !job_in_memory(j))
         return oc_fail(err, OCID_E_STATE, 0,
@@ -451,7 +447,7 @@ static int seal(struct room *r, struct job *j, struct oc_err *err)
 {
     if (j->kind != OCP_ENUM_kind_set)
         return oc_fail(err, OCID_E_INVALID, 0, "job %" PRIu64 " is not a set", j->id);
-    if (j->ending || job_final(j))
+    if (job_is_over(j))
         return refuse(j, "sealed", err);
     room_seal(r, j);
     return 0;
@@ -492,7 +488,7 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
         return oc_fail(err, OCID_E_NOT_FOUND, 0, "no such job: %" PRIu64, id);
     if (!j->tally || act == ACT_SEAL)
         return act_one(r, act, j, err);
-    if ((job_final(j) || j->ending) && !(act == ACT_CANCEL && is_cancelled(j)))
+    if (job_is_over(j) && !(act == ACT_CANCEL && is_cancelled(j)))
         return refuse(j, act == ACT_CANCEL ? "cancelled" : "changed", err);
     if (act == ACT_CANCEL || (j->kind == OCP_ENUM_kind_pull && !j->tally->sealed))
         act_one(r, act, j, NULL); /* a pull that still lists is at work itself */

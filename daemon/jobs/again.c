@@ -19,7 +19,8 @@ enum { PAGE_ROWS = 1000 };
 
 struct again {
     struct room *room;
-    struct job *set; /* n_coming holds it */
+    struct job *set;  /* n_coming holds it */
+    int64_t ended_at; /* of the set before, 0: it was at work */
     uint64_t n_again;
     uint64_t cursor;
     void (*done)(void *arg, const struct oc_err *err);
@@ -28,9 +29,11 @@ struct again {
 
 static void read_page(struct again *a);
 
+/* The daemon ends, or the set was ended since. */
 static int over(const struct again *a)
 {
-    return a->room->stopping || a->set->ending;
+    return a->room->stopping || a->set->ending ||
+           (job_final(a->set) && a->set->ended_at != a->ended_at);
 }
 
 static void take(struct again *a, const struct store_job *row)
@@ -98,6 +101,7 @@ int room_retry_set(struct room *r, struct job *set,
     struct again *a = OC_NEW(struct again);
     a->room = r;
     a->set = set;
+    a->ended_at = set->ended_at;
     a->done = done;
     a->arg = arg;
     set->tally->n_coming++;

@@ -222,8 +222,12 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
     }
 }
 
-void room_drop_ends(struct room *r)
+void room_close_disk(struct room *r)
 {
+    if (r->again.open)
+        uv_close((uv_handle_t *)&r->again.timer, NULL);
+    if (r->linger.open)
+        uv_close((uv_handle_t *)&r->linger.timer, NULL);
     while (r->again.first) {
         struct room_op *o = r->again.first;
         r->again.first = o->next;
@@ -341,13 +345,8 @@ static void load_job(void *arg, const struct store_job *row)
     struct room *r = ((struct loading *)arg)->room;
     struct ocp_job spec;
     char label[65];
-    struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
-    j->created_at = row->created_at;
+    struct job *j = job_restore(row);
     job_spec(j, &spec);
-    if (j->tally)
-        j->tally->sealed = (uint8_t)row->sealed;
-    j->state = (uint8_t)row->state;
-    j->restored = 1;
     room_adopt(r, j, ocp_str_copy(row->client, label, sizeof label));
     if (spec.timeout_ms)
         room_limit_time(r, j, spec.timeout_ms);
@@ -378,26 +377,14 @@ static void load_tally(void *arg, const struct store_tally *t)
         tally_load(set, t);
 }
 
-static int is_final(int state)
-{
-    return state == OCP_ENUM_state_done || state == OCP_ENUM_state_failed ||
-           state == OCP_ENUM_state_cancelled;
-}
-
 struct job *room_revive(struct room *r, const struct store_job *row)
 {
     char label[65];
-    if (!is_final(row->state) || book_find(&r->book, row->id))
+    if (!job_state_final(row->state) || book_find(&r->book, row->id))
         return NULL;
-    struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
-    j->created_at = row->created_at;
-    j->ended_at = row->ended_at;
-    j->state = (uint8_t)row->state;
-    j->restored = 1;
-    if (j->tally) {
-        j->tally->sealed = 1;
+    struct job *j = job_restore(row);
+    if (j->tally)
         j->tally->counted_from = UINT64_MAX;
-    }
     j->sharer =
         sched_sharer_ref(&r->sched, row->uid, ocp_str_copy(row->client, label, sizeof label));
     j->sharer->n_in[j->state]++;
@@ -420,16 +407,16 @@ static void on_orphans(struct room_op *o)
         struct ocp_job spec;
         if (r->stopping)
             continue;
-        struct job *j = job_restore(row->id, row->uid, row->spec, row->outcome);
-        if (!leaves_remote(row->kind)) {
-            job_spec(j, &spec);
-            room_remove_part(r, j->id, spec.dest);
-            job_free(j);
+        if (leaves_remote(row->kind)) {
+            struct job *j = room_revive(r, row);
+            if (j)
+                run_start_cleaning(r, j);
             continue;
         }
+        struct job *j = job_restore(row);
+        job_spec(j, &spec);
+        room_remove_part(r, j->id, spec.dest);
         job_free(j);
-        if ((j = room_revive(r, row)))
-            run_start_cleaning(r, j);
     }
 }
 

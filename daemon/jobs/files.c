@@ -21,6 +21,7 @@
 #include "core/mem.h"
 #include "core/mounts.h"
 #include "oci/checksum.h"
+#include "proto/io.h"
 #include "proto/text.h"
 
 enum { CHUNK = 1 << 20, CHAIN_MOST = 8, FILL_MOST = 16 << 20 };
@@ -145,11 +146,18 @@ static void source(struct file_task *t)
     t->file = xfer_file_new(fd, is_slow(fd), t->identity.dev);
 }
 
+/* The directory that a name is in; freed by the caller. */
+static char *dir_of(const char *path)
+{
+    char *dir = oc_strdup(path), *slash = strrchr(dir, '/');
+    slash[slash == dir ? 1 : 0] = 0;
+    return dir;
+}
+
 /* The directory of t->dest, made below root_len where it is missing; links below are refused. */
 static int open_dir(struct file_task *t)
 {
-    char *dir = oc_strdup(t->dest), *slash = strrchr(dir, '/');
-    slash[slash == dir ? 1 : 0] = 0;
+    char *dir = dir_of(t->dest);
     size_t root = t->root_len && t->root_len < strlen(dir) ? t->root_len : strlen(dir);
     char keep = dir[root];
     dir[root] = 0;
@@ -311,8 +319,7 @@ static void sum(struct file_task *t)
 
 static int sync_dir(struct file_task *t)
 {
-    char *dir = oc_strdup(t->dest), *slash = strrchr(dir, '/');
-    slash[slash == dir ? 1 : 0] = 0;
+    char *dir = dir_of(t->dest);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if ((OC_FAULT("publish.syncdir") && (errno = EIO)) || fd < 0 || fsync(fd))
         fail_errno(t, OCID_E_DESTINATION, errno, "cannot sync the directory", dir);
@@ -358,11 +365,11 @@ static enum named named(const char *path, int fd)
     return ours.st_ino == there.st_ino && ours.st_dev == there.st_dev ? NAMED_IT : NAMED_ANOTHER;
 }
 
-static int is_dir_of(const char *path)
+/* That of a name is there. */
+static int has_dir(const char *path)
 {
     struct stat st;
-    char *dir = oc_strdup(path), *slash = strrchr(dir, '/');
-    slash[slash == dir ? 1 : 0] = 0;
+    char *dir = dir_of(path);
     int is = !stat(dir, &st) && S_ISDIR(st.st_mode);
     free(dir);
     return is;
@@ -372,7 +379,7 @@ static int is_dir_of(const char *path)
  * its directory has gone, with it perhaps: when that is there again, the next try says. */
 static void say_gone(struct file_task *t, enum named part, int sys)
 {
-    t->gone = part == NAMED_ANOTHER || (part == NAMED_NOTHING && is_dir_of(t->path));
+    t->gone = part == NAMED_ANOTHER || (part == NAMED_NOTHING && has_dir(t->path));
     if (t->gone)
         fail_errno(t, OCID_E_DESTINATION, 0, "all is fetched again, for somebody has removed",
                    t->path);
@@ -440,16 +447,11 @@ static int copy_fd(struct file_task *t, int to)
             oc_fail(&t->err, OCID_E_IO, errno, "cannot read the passed descriptor");
         if (n <= 0)
             break;
-        for (ssize_t done = 0; done < n;) {
-            ssize_t w = write(to, chunk + done, (size_t)(n - done));
-            if (w < 0 && errno != EINTR) {
-                fail_errno(t, OCID_E_IO, errno, "cannot write the spool file", t->path);
-                break;
-            }
-            done += w > 0 ? w : 0;
-        }
-        if (t->err.code)
+        int sys = oc_write_all(to, chunk, (size_t)n);
+        if (sys) {
+            fail_errno(t, OCID_E_IO, sys, "cannot write the spool file", t->path);
             break;
+        }
         t->size += (uint64_t)n;
     }
     free(chunk);

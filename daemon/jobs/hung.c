@@ -78,7 +78,7 @@ static int look(struct run *u)
     if (!u->hung && !u->retry_at && !u->n_requests && work_pace_of(u->mount) != WORK_MOVES) {
         u->hung = 1;
         run_starting(u, 0);
-        limits_slot_give(u);
+        slot_give(u);
         job_enter(u->room, u->job, OCP_ENUM_state_waiting, note(u->job));
     }
     return 1;

@@ -70,19 +70,24 @@ struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec)
     return j;
 }
 
-struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct ocp_str outcome)
+struct job *job_restore(const struct store_job *row)
 {
     struct job *j = OC_NEW(struct job);
-    j->id = id;
-    j->uid = uid;
-    j->spec = oc_memdup(spec.p, spec.n);
-    j->spec_len = spec.n;
-    j->outcome = outcome.n ? oc_memdup(outcome.p, outcome.n) : NULL;
-    j->outcome_len = outcome.n;
-    j->durable = 1;
     struct ocp_job msg;
+    j->id = row->id;
+    j->uid = row->uid;
+    j->spec = oc_memdup(row->spec.p, row->spec.n);
+    j->spec_len = row->spec.n;
+    j->outcome = row->outcome.n ? oc_memdup(row->outcome.p, row->outcome.n) : NULL;
+    j->outcome_len = row->outcome.n;
+    j->created_at = row->created_at;
+    j->ended_at = row->ended_at;
+    j->state = (uint8_t)row->state;
+    j->durable = j->restored = 1;
     job_spec(j, &msg);
     take_facts(j, &msg);
+    if (j->tally)
+        j->tally->sealed = row->sealed || job_final(j);
     j->reading = (uint8_t)spec_is_stream(&msg);
     return j;
 }
@@ -185,7 +190,7 @@ static void on_ended(struct room *r, uint64_t id, int state)
 
 void job_end(struct room *r, struct job *j, const struct oc_err *err, struct ocp_outcome *facts)
 {
-    if (j->ending || job_final(j))
+    if (job_is_over(j))
         return;
     struct ocp_outcome none = {0}, *o = facts ? facts : &none;
     enum ocp_state state = OCP_ENUM_state_done;

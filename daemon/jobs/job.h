@@ -15,6 +15,7 @@
 struct run;
 struct room;
 struct job_timer;
+struct store_job;
 
 /* Who shares fairly: the label of hello, else the uid. */
 struct sharer;
@@ -73,10 +74,21 @@ struct tally {
     uint8_t sealed;
 };
 
+static inline int job_state_final(int state)
+{
+    return state == OCP_ENUM_state_done || state == OCP_ENUM_state_failed ||
+           state == OCP_ENUM_state_cancelled;
+}
+
 static inline int job_final(const struct job *j)
 {
-    return j->state == OCP_ENUM_state_done || j->state == OCP_ENUM_state_failed ||
-           j->state == OCP_ENUM_state_cancelled;
+    return job_state_final(j->state);
+}
+
+/* It has ended, or its verdict is on the way to disk. */
+static inline int job_is_over(const struct job *j)
+{
+    return j->ending || job_final(j);
 }
 
 static inline int job_is_set_kind(int kind)
@@ -95,9 +107,9 @@ int job_in_memory(const struct job *j);
 /* A job from what was submitted (checked before: spec.h), not yet in the book. */
 struct job *job_new(uint64_t id, uint32_t uid, const struct ocp_job *spec);
 
-/* From a row: spec is copied. Aborts on a row that this build cannot read: the store refuses those
- * of a newer schema. */
-struct job *job_restore(uint64_t id, uint32_t uid, struct ocp_str spec, struct ocp_str outcome);
+/* The same from a row, which is copied: it is in the row's state. Aborts on a row that this build
+ * cannot read: the store refuses those of a newer schema. */
+struct job *job_restore(const struct store_job *row);
 void job_free(struct job *j);
 
 /* The client's pipe, if there is one: its reader sees the end. Its memfd: the bytes are gone. */
@@ -106,7 +118,8 @@ void job_close_pipe(struct job *j);
 /* What was submitted; borrows from j. */
 void job_spec(const struct job *j, struct ocp_job *ret);
 
-/* The sole writer of state: tells the feed. why is none unless next is waiting. */
+/* The sole writer of the state of a job that is in the book: tells the feed. why is none unless
+ * next is waiting. */
 void job_enter(struct room *r, struct job *j, enum ocp_state next, enum ocp_why why);
 
 /* Every way out: done (err NULL), failed, cancelled (err->code CANCELLED). The first verdict

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * limits.c - the table of live limits, and the slots of jobs at work.
+ * limits.c - the table of live limits: what people set and see, and its place on disk.
  *
- * Control loop. Start at room_limit_set() and limits_slot_take().
+ * Control loop. Start at room_limit_set(). What the limits hold back is in slots.c.
  */
 #include "jobs/limits.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,15 +18,7 @@
 #include "jobs/room.h"
 #include "jobs/run.h"
 
-enum {
-    LEAST_BYTES_PER_S = 1024,
-    /* requests in flight that a limit of bandwidth has use for: a connection moves so many bytes a
-     * second at least, where it is not the limit that holds it */
-    BULK_LEAST = 2,
-    BULK_EACH = 2 << 20,
-    SMALL_LEAST = 16,
-    SMALL_EACH = 64 << 10,
-};
+enum { LEAST_BYTES_PER_S = 1024 };
 
 struct xfer_who limits_who(const struct job *j)
 {
@@ -57,174 +48,7 @@ void limits_tell_engine(struct room *r)
     engine_limit(r->engine, all, n);
 }
 
-/* ---- slots ---- */
-
-/* What somebody waits for on the spot is not counted, nor are sets, which wait for their members.
- */
-static int is_counted(const struct job *j)
-{
-    return j->durable && !j->tally;
-}
-
-/* A limit of bandwidth for some. */
-static int is_apart(const struct limit *l)
-{
-    return l->of.bytes_per_s && l->of.scope != OCP_ENUM_scope_all;
-}
-
-static int is_full(const struct limit *l, int bulk)
-{
-    return l->jobs && l->at_work[bulk] >= l->jobs;
-}
-
-static int is_start(enum sched_queue q)
-{
-    return q == START_EXPRESS || q == START_BULK;
-}
-
-static int is_bulk(enum sched_queue q)
-{
-    return q == START_BULK || q == READY_BULK;
-}
-
-/* How many more the limit has room for in that queue. */
-static uint64_t room_in(const struct limit *l, enum sched_queue q)
-{
-    int bulk = is_bulk(q);
-    if (is_start(q))
-        return !l->jobs ? UINT64_MAX : is_full(l, bulk) ? 0 : l->jobs - l->at_work[bulk];
-    if (!l->of.bytes_per_s || l->of.scope == OCP_ENUM_scope_all)
-        return UINT64_MAX;
-    uint64_t most = bulk ? BULK_LEAST + l->of.bytes_per_s / BULK_EACH
-                         : SMALL_LEAST + l->of.bytes_per_s / SMALL_EACH;
-    return most > l->in_flight[bulk] ? most - l->in_flight[bulk] : 0;
-}
-
-int limits_sharer_may(void *room, const struct sharer *sh, enum sched_queue q)
-{
-    const struct room *r = room;
-    struct xfer_who who = {.label = sh->label, .uid = sh->uid};
-    int apart = 0;
-    for (const struct limit *l = r->limits.first; l; l = l->next) {
-        if (l->of.scope == OCP_ENUM_scope_set || !xfer_limit_holds(&l->of, &who))
-            continue;
-        if (!room_in(l, q))
-            return 0;
-        apart |= is_apart(l);
-    }
-    return is_start(q) || room_has_room(r, apart, q == READY_BULK);
-}
-
-static struct limit *of_set(const struct room *r, uint64_t set)
-{
-    for (struct limit *l = r->limits.first; l; l = l->next)
-        if (l->of.scope == OCP_ENUM_scope_set && l->of.set == set)
-            return l;
-    return NULL;
-}
-
-int limits_set_is_full(const struct room *r, const struct job *j, enum sched_queue q)
-{
-    const struct limit *l = j->set && is_counted(j) ? of_set(r, j->set_id) : NULL;
-    return l && !room_in(l, q);
-}
-
-/* Members of the set that were put aside may go on now, as many as there is room for. */
-static void release_members(struct room *r, struct job *set)
-{
-    if (!set)
-        return;
-    const struct limit *l = of_set(r, set->id);
-    for (int q = 0; q < SCHED_QUEUES; q++)
-        sched_release_aside(&r->sched, set, (enum sched_queue)q,
-                            l ? room_in(l, (enum sched_queue)q) : UINT64_MAX);
-    room_pump(r);
-}
-
-/* ---- requests ---- */
-
-int limits_apart(const struct room *r, const struct job *j)
-{
-    struct xfer_who who = limits_who(j);
-    for (const struct limit *l = r->limits.first; l; l = l->next)
-        if (is_apart(l) && xfer_limit_holds(&l->of, &who))
-            return 1;
-    return 0;
-}
-
-void limits_count_request(struct room *r, const struct job *j, int bulk, int more)
-{
-    struct xfer_who who = limits_who(j);
-    for (struct limit *l = r->limits.first; l; l = l->next)
-        if (xfer_limit_holds(&l->of, &who)) {
-            assert(more > 0 || l->in_flight[bulk]);
-            l->in_flight[bulk] += (uint64_t)more;
-        }
-    if (more < 0 && r->limits.first)
-        release_members(r, room_set_of(r, j));
-}
-
-static void count(struct run *u, int bulk, int more)
-{
-    struct xfer_who who = limits_who(u->job);
-    for (struct limit *l = u->room->limits.first; l; l = l->next)
-        if (xfer_limit_holds(&l->of, &who)) {
-            assert(more > 0 || l->at_work[bulk]);
-            l->at_work[bulk] += (uint64_t)more;
-        }
-}
-
-int limits_slot_has(const struct run *u)
-{
-    return u->slot || !is_counted(u->job);
-}
-
-void limits_slot_take(struct run *u)
-{
-    if (u->slot || !is_counted(u->job))
-        return;
-    u->slot = 1 + sched_is_bulk(u->job);
-    count(u, u->slot - 1, 1);
-}
-
-int limits_slot_try(struct run *u)
-{
-    struct xfer_who who = limits_who(u->job);
-    int bulk = sched_is_bulk(u->job);
-    if (limits_slot_has(u))
-        return 1;
-    for (const struct limit *l = u->room->limits.first; l; l = l->next)
-        if (is_full(l, bulk) && xfer_limit_holds(&l->of, &who))
-            return 0;
-    limits_slot_take(u);
-    return 1;
-}
-
-void limits_slot_give(struct run *u)
-{
-    if (!u->slot)
-        return;
-    count(u, u->slot - 1, -1);
-    u->slot = 0;
-    if (u->room->limits.first)
-        release_members(u->room, room_set_of(u->room, u->job));
-    room_pump(u->room);
-}
-
 /* ---- the table ---- */
-
-static void count_at_work(struct room *r, struct limit *l)
-{
-    for (const struct run *u = r->runs; u; u = u->next) {
-        struct xfer_who who = limits_who(u->job);
-        if (!xfer_limit_holds(&l->of, &who))
-            continue;
-        if (u->slot)
-            l->at_work[u->slot - 1]++;
-        for (const struct run_request *q = u->requests; q; q = q->next)
-            l->in_flight[q->bulk]++;
-    }
-}
 
 static struct limit **find(struct room *r, const struct xfer_limit *of)
 {
@@ -250,7 +74,7 @@ static void change(struct room *r, const struct xfer_limit *of, const struct ocp
     if (!l) {
         *at = l = OC_NEW(struct limit);
         l->of = *of;
-        count_at_work(r, l);
+        slots_count(r, l);
     }
     if (OCP_HAS(ask, limit, bytes_per_s))
         l->of.bytes_per_s = ask->bytes_per_s;
@@ -375,7 +199,7 @@ static int check_whose(struct room *r, uint32_t uid, const struct xfer_limit *of
             return oc_fail(err, OCID_E_NOT_FOUND, 0, "no such set: %" PRIu64, of->set);
         if (!set->tally)
             return oc_fail(err, OCID_E_INVALID, 0, "job %" PRIu64 " is not a set", of->set);
-        if (job_final(set) || set->ending)
+        if (job_is_over(set))
             return oc_fail(err, OCID_E_STATE, 0, "set %" PRIu64 " has ended", of->set);
         return 0;
     }
@@ -413,12 +237,12 @@ static void apply(struct room *r, const struct xfer_limit *of)
     limits_tell_engine(r);
     for (const struct run *u = r->runs; u; u = u->next) {
         struct xfer_who who = limits_who(u->job);
-        if (xfer_limit_holds(of, &who) && !u->job->ending && !job_final(u->job))
+        if (xfer_limit_holds(of, &who) && !job_is_over(u->job))
             feed_touch(&r->feed, u->job);
     }
     if (set)
         feed_touch(&r->feed, set);
-    release_members(r, set);
+    slots_release(r, set);
     room_pump(r);
 }
 
@@ -506,18 +330,12 @@ static const char *speed(uint64_t bytes_per_s, char out[32])
     return out;
 }
 
-static const char *held_in_queue(const struct room *r, const struct job *j, char *out, size_t size)
+static const char *held_in_queue(const struct limit *full, int bulk, char *out, size_t size)
 {
-    struct xfer_who who = limits_who(j);
     char name[96];
-    for (const struct limit *l = r->limits.n_of_jobs ? r->limits.first : NULL; l; l = l->next)
-        if (is_full(l, sched_is_bulk(j)) && xfer_limit_holds(&l->of, &who)) {
-            snprintf(out, size, "the limit of %s is %" PRIu64 " %s job%s at a time",
-                     whose(&l->of, name), l->jobs, sched_is_bulk(j) ? "large" : "small",
-                     l->jobs > 1 ? "s" : "");
-            return out;
-        }
-    return NULL;
+    snprintf(out, size, "the limit of %s is %" PRIu64 " %s job%s at a time", whose(&full->of, name),
+             full->jobs, bulk ? "large" : "small", full->jobs > 1 ? "s" : "");
+    return out;
 }
 
 static const char *held_at_work(const struct room *r, const struct xfer_who *who, char *out,
@@ -539,8 +357,10 @@ static const char *held_at_work(const struct room *r, const struct xfer_who *who
 const char *room_held(const struct room *r, const struct job *j, char *out, size_t size)
 {
     struct xfer_who who = limits_who(j);
-    if (j->state == OCP_ENUM_state_queued && is_counted(j) && !(j->run && j->run->slot))
-        return held_in_queue(r, j, out, size);
+    int waits = j->state == OCP_ENUM_state_queued && !(j->run && j->run->slot);
+    const struct limit *full = waits ? slots_full_for(r, j) : NULL;
+    if (full)
+        return held_in_queue(full, sched_is_bulk(j), out, size);
     if (j->tally && !job_final(j))
         who.set = j->id;
     else if (j->state != OCP_ENUM_state_running)

@@ -59,7 +59,7 @@ int room_open(struct room *r, struct oc_err *err)
     r->pump.call = pump;
     mail_list_init(&r->linger.ops);
     sched_init(&r->sched);
-    r->sched.may = limits_sharer_may;
+    r->sched.may = slots_sharer_may;
     r->sched.arg = r;
     book_init(&r->book, store_last_id(r->store) + 1);
     feed_init(&r->feed, r->loop, evict, r);
@@ -120,7 +120,7 @@ static void arm_probe(struct room *r)
 void room_line_up(struct room *r, struct job *j, int at_head)
 {
     int bulk = sched_is_bulk(j);
-    int ready = j->run && limits_slot_has(j->run);
+    int ready = j->run && slot_has(j->run);
     enum sched_queue q =
         ready ? (bulk ? READY_BULK : READY_EXPRESS) : (bulk ? START_BULK : START_EXPRESS);
     sched_add(&r->sched, j, q, at_head);
@@ -156,7 +156,7 @@ static void release_held(struct room *r)
 static void put_aside(struct room *r, struct job *j)
 {
     if (j->run && !j->run->n_requests)
-        limits_slot_give(j->run);
+        slot_give(j->run);
     sched_hold(&r->sched, j);
     if (r->sched.n_held == 1)
         arm_probe(r);
@@ -169,7 +169,7 @@ static int is_put_aside(struct room *r, struct job *j, enum sched_queue q)
 {
     if (is_held_back(r, j))
         put_aside(r, j);
-    else if (limits_set_is_full(r, j, q))
+    else if (slots_set_is_full(r, j, q))
         sched_set_aside(j, q);
     else
         return refused_sleeps(r, j) || hung_sleeps(r, j);
@@ -262,7 +262,7 @@ static void send_some(struct room *r)
         }
         if (hung_waits(j->run))
             continue;
-        if (limits_set_is_full(r, j, q)) {
+        if (slots_set_is_full(r, j, q)) {
             sched_set_aside(j, q);
             continue;
         }
@@ -337,12 +337,12 @@ void room_count_request(struct room *r, struct run_request *q)
     q->flow = flow_of(r, q->x.call.host);
     q->x.host_limit = (unsigned)q->flow->limit;
     q->flow->n_posted++;
-    q->apart = (uint8_t)limits_apart(r, q->run->job);
+    q->apart = (uint8_t)slots_apart(r, q->run->job);
     q->x.apart = q->apart;
     q->x.gives_way = q->bulk;
     r->in_flight[q->apart]++;
     r->bulk_in_flight[q->apart] += q->bulk;
-    limits_count_request(r, q->run->job, q->bulk, 1);
+    slots_count_request(r, q->run->job, q->bulk, 1);
 }
 
 void room_count_answer(struct room *r, const struct run_request *q)
@@ -360,7 +360,7 @@ void room_count_answer(struct room *r, const struct run_request *q)
     f->n_posted--;
     r->in_flight[q->apart]--;
     r->bulk_in_flight[q->apart] -= q->bulk;
-    limits_count_request(r, q->run->job, q->bulk, -1);
+    slots_count_request(r, q->run->job, q->bulk, -1);
     if (flow_heard(f, &news, clock_mono_ms(), r->config->transfer_connections))
         log_warn("%s asks to slow down: at most %u requests at a time for now", f->host,
                  (unsigned)f->limit);
@@ -470,7 +470,7 @@ void room_close(struct room *r)
     refused_close(r);
     room_end_timers(r);
     room_end_sleep(r);
-    room_drop_ends(r);
+    room_close_disk(r);
     while (r->saved) {
         struct saved *s = r->saved;
         r->saved = s->next;

@@ -21,6 +21,7 @@
 #include "jobs/limits.h"
 #include "jobs/sched.h"
 #include "jobs/sleep.h"
+#include "jobs/slots.h"
 #include "jobs/tally.h"
 #include "store/store.h"
 #include "vault/vault.h"
@@ -173,7 +174,7 @@ void room_write_end(struct room *r, struct job *j, enum ocp_state state,
                     void (*done)(struct room *r, uint64_t id, int state));
 
 /* Forgets verdicts that could not be written: the daemon ends, the queue still has their jobs. */
-void room_drop_ends(struct room *r);
+void room_close_disk(struct room *r);
 
 /* Removes a file in the pool. */
 void room_remove(struct room *r, const char *path);

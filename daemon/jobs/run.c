@@ -180,7 +180,7 @@ static void go_on(struct run *u)
 void run_start(struct room *r, struct job *j)
 {
     struct run *u = j->run;
-    limits_slot_take(u ? u : run_new(r, j));
+    slot_take(u ? u : run_new(r, j));
     if (u)
         go_on(u);
     else
@@ -207,10 +207,11 @@ static void leave(struct run *u)
 {
     struct room *r = u->room;
     struct job *j = u->job;
-    int over = j->ending || job_final(j);
+    int over = job_is_over(j);
     run_starting(u, 0);
-    limits_slot_give(u);
-    u->ops->free(u);
+    slot_give(u);
+    if (u->ops->free)
+        u->ops->free(u);
     j->run = NULL;
     sched_remove(&r->sched, j);
     if (!over && !u->has_verdict) {
@@ -256,11 +257,23 @@ static void be_still(struct run *u)
     cancel_requests(u);
 }
 
+static void plan_no_more(struct run *u)
+{
+    if (u->ops->stop)
+        u->ops->stop(u);
+}
+
+void run_progress(const struct run *u, struct ocp_status *ret)
+{
+    if (u->ops->progress)
+        u->ops->progress(u, ret);
+}
+
 static void take_verdict(struct run *u, const struct oc_err *verdict)
 {
     u->verdict = *verdict;
     u->has_verdict = 1;
-    u->ops->stop(u);
+    plan_no_more(u);
     job_end(u->room, u->job, verdict, NULL);
 }
 
@@ -268,7 +281,7 @@ static void take_verdict(struct run *u, const struct oc_err *verdict)
  * which goes on after the start. */
 static void stop_again(struct run *u, const struct oc_err *verdict, enum ocp_state park)
 {
-    int over = u->job->ending || job_final(u->job);
+    int over = job_is_over(u->job);
     if (verdict && !over) {
         take_verdict(u, verdict);
     } else if (!verdict && !over) {
@@ -294,7 +307,7 @@ void run_stop(struct run *u, const struct oc_err *verdict, enum ocp_state park)
     if (verdict)
         take_verdict(u, verdict);
     else
-        u->ops->stop(u);
+        plan_no_more(u);
     run_settle(u);
 }
 
@@ -343,7 +356,7 @@ void run_wait_for(struct run *u, enum ocp_why why, uint64_t delay_ms)
     sched_remove(&u->room->sched, u->job);
     run_starting(u, 0);
     if (!u->n_requests)
-        limits_slot_give(u);
+        slot_give(u);
     if (!u->stopping)
         job_enter(u->room, u->job, OCP_ENUM_state_waiting, why);
     room_pump(u->room);
@@ -418,7 +431,7 @@ static void wake(struct run *u)
     }
     job_enter(u->room, u->job, u->n_requests ? OCP_ENUM_state_running : OCP_ENUM_state_queued,
               OCP_ENUM_why_none);
-    if (limits_slot_try(u))
+    if (slot_try(u))
         go_on(u);
     else /* it starts once more when its turn has come */
         room_line_up(u->room, u->job, 1);
@@ -445,7 +458,7 @@ void run_ready(struct run *u)
     }
     if (u->job->in_lane || u->retry_at)
         return;
-    int has_slot = limits_slot_try(u); /* it may have given it back meanwhile */
+    int has_slot = slot_try(u); /* it may have given it back meanwhile */
     room_line_up(u->room, u->job, u->n_requests > 0 || !has_slot);
 }
 
@@ -542,7 +555,7 @@ static void on_answer(struct answer_to *self, struct xfer_request *req)
     DL_DELETE(u->requests, q);
     u->n_requests--;
     if (u->retry_at && !u->n_requests)
-        limits_slot_give(u);
+        slot_give(u);
     wait_for_mending(u, &req->err);
     room_count_answer(u->room, q);
     if (is_taken(req))

@@ -4,8 +4,7 @@
  *
  * Control loop; private to the jobs room. A run is made when the scheduler starts a job, and freed
  * when nothing of it is in flight any more. What differs from kind to kind is in struct run_ops:
- * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c,
- * run_watch.c.
+ * run_put.c, run_get.c, run_list.c, run_call.c, run_share.c, run_watch.c.
  */
 #ifndef JOBS_RUN_H
 #define JOBS_RUN_H
@@ -40,7 +39,7 @@ enum run_sent {
     RUN_BUSY, /* nothing to send until something in flight has ended */
 };
 
-struct run_ops {
+struct run_ops { /* those behind answered may be NULL: there is nothing to do */
     enum account_need need;
     /* The account is ready: gets at what must be at hand before a connection is taken, then calls
      * run_ready() (perhaps at once) or run_fail(). */
@@ -52,8 +51,7 @@ struct run_ops {
     void (*answered)(struct run *u, struct run_request *q, int ok);
     /* The run ends for another reason (cancel, pause, time limit, shutdown): plan no more. */
     void (*stop)(struct run *u);
-    /* Nothing is in flight: 1 if there is something left to clean up, which was begun. May be
-     * NULL. */
+    /* Nothing is in flight: 1 if there is something left to clean up, which was begun. */
     int (*clean)(struct run *u);
     void (*progress)(const struct run *u, struct ocp_status *ret);
     void (*free)(struct run *u);
@@ -189,6 +187,9 @@ const char *run_compartment(const struct run *u, char out[257]);
 
 /* From the scheduler: posts requests as long as granted; 1: ask again. */
 int run_grant(struct run *u);
+
+/* How far it is, as its status says. */
+void run_progress(const struct run *u, struct ocp_status *ret);
 
 /* The error's place in job states. */
 enum ocp_why run_why(int code);

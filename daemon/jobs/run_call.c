@@ -252,23 +252,9 @@ static void answered(struct run *u, struct run_request *q, int ok)
     oc_buf_fini(&res.b);
 }
 
-static void stop(struct run *u)
-{
-    (void)u;
-}
-
-static void progress(const struct run *u, struct ocp_status *ret)
-{
-    (void)u;
-    (void)ret;
-}
-
 const struct run_ops run_call_ops = {
     .need = NEED_NAMESPACE,
     .prepare = prepare,
     .send = send_one,
     .answered = answered,
-    .stop = stop,
-    .progress = progress,
-    .free = stop,
 };

@@ -258,32 +258,41 @@ static int open_part(struct run *u)
     return 0;
 }
 
+/* The bytes have arrived changed: all of them again, some times. */
+static void fail_sum(struct run *u, const struct oc_err *err)
+{
+    struct get *g = u->of;
+    if (++g->n_sum < SUM_TRIES)
+        run_retry(u, err);
+    else
+        run_fail(u, err);
+}
+
+/* The MD5 of all bytes against the object's. 0, or OCID_E_CHECKSUM with both. */
+static int md5_agrees(struct run *u, const uint8_t sum[OCI_MD5_SIZE], struct oc_err *err)
+{
+    struct get *g = u->of;
+    char md5[OCI_MD5_TEXT_SIZE];
+    oci_base64(sum, OCI_MD5_SIZE, md5);
+    if (strcmp(md5, g->content_md5))
+        return oc_fail(err, OCID_E_CHECKSUM, 0,
+                       "%s arrived changed: MD5 %s, but the service says %s", u->what, md5,
+                       g->content_md5);
+    g->verified = OCP_ENUM_verified_md5;
+    return 0;
+}
+
 static void on_sum(struct file_task *t)
 {
     struct run *u = t->arg;
-    struct get *g = u->of;
-    char md5[32];
     struct oc_err err = t->err;
-    oci_base64(t->md5, sizeof t->md5, md5);
+    int changed = !err.code && md5_agrees(u, t->md5, &err);
     file_task_free(t);
-    int agrees = !err.code && !strcmp(md5, g->content_md5);
-    if (!err.code && !agrees)
-        oc_fail(&err, OCID_E_CHECKSUM, 0, "%s arrived changed: MD5 %s, but the service says %s",
-                u->what, md5, g->content_md5);
-    if (agrees)
-        g->verified = OCP_ENUM_verified_md5;
-    step_end(u, STEP_VERIFY,
-             agrees                        ? STEP_OK
-             : err.code == OCID_E_CHECKSUM ? STEP_CHANGED
-                                           : STEP_AGAIN);
-    if (!run_work_end(u))
-        return;
-    if (agrees)
-        run_ready(u);
-    else if (err.code == OCID_E_CHECKSUM && ++g->n_sum < SUM_TRIES)
-        run_retry(u, &err);
-    else
-        run_fail(u, &err);
+    step_end(u, STEP_VERIFY, changed ? STEP_CHANGED : err.code ? STEP_AGAIN : STEP_OK);
+    if (!changed)
+        run_go_on(u, &err);
+    else if (run_work_end(u))
+        fail_sum(u, &err);
 }
 
 static void sum_file(struct run *u)
@@ -363,11 +372,8 @@ static void publish(struct run *u)
     struct oc_err err;
     if (whole_agrees(u, &err)) {
         forget(g);
-        step_end(u, STEP_PUBLISH, STEP_CHANGED); /* all of it again */
-        if (++g->n_sum < SUM_TRIES)
-            run_retry(u, &err);
-        else
-            run_fail(u, &err);
+        step_end(u, STEP_PUBLISH, STEP_CHANGED);
+        fail_sum(u, &err);
         return;
     }
     struct file_task *t = file_task_new(FILE_PUBLISH, on_published, u);
@@ -579,17 +585,8 @@ static void learn(struct run *u, struct run_request *q)
 /* One range was all of it, and its MD5 was summed on the way. */
 static int md5_of_whole(struct run *u, struct run_request *q, struct oc_err *err)
 {
-    struct get *g = u->of;
-    char md5[32];
-    if (!q->x.has_md5 || !g->content_md5[0])
-        return 0;
-    oci_base64(q->x.md5, sizeof q->x.md5, md5);
-    if (strcmp(md5, g->content_md5))
-        return oc_fail(err, OCID_E_CHECKSUM, 0,
-                       "%s arrived changed: MD5 %s, but the service says %s", u->what, md5,
-                       g->content_md5);
-    g->verified = OCP_ENUM_verified_md5;
-    return 0;
+    const struct get *g = u->of;
+    return q->x.has_md5 && g->content_md5[0] ? md5_agrees(u, q->x.md5, err) : 0;
 }
 
 static void on_part_saved(struct room_op *o)
@@ -644,15 +641,6 @@ static void sync_part(struct run *u, const struct run_request *q)
     t->file = xfer_file_ref(g->file);
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
-}
-
-static void fail_sum(struct run *u, const struct oc_err *err)
-{
-    struct get *g = u->of;
-    if (++g->n_sum < SUM_TRIES)
-        run_retry(u, err);
-    else
-        run_fail(u, err);
 }
 
 static void range_ok(struct run *u, struct run_request *q)
@@ -805,7 +793,7 @@ static void get_free(struct run *u)
     struct get_facts f = {0};
     if (g->plan)
         xfer_get_facts(g->plan, &f);
-    int over = u->job->ending || job_final(u->job);
+    int over = job_is_over(u->job);
     if (f.n_parts > 1 && !over) {
         struct store_xfer row = row_of(u, sums);
         room_saved_keep(u->room, &row);

@@ -316,6 +316,7 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     struct oci_where w = run_where(u, &names);
     const struct ocp_job *s = &u->spec;
     char start[1025], end[1025], fields[129], compartment[257];
+    q->x.max_memory = PAGE_BYTES;
     if (u->job->kind == OCP_ENUM_kind_buckets)
         return oci_call_buckets(&w, run_compartment(u, compartment), OCI_PAGE_MAX, l->cursor,
                                 &q->x.call, err);
@@ -427,25 +428,11 @@ static void open_file(struct run *u)
 
 static void next_page(struct run *u)
 {
-    struct list *l = u->of;
-    struct oc_err err;
-    if (l->to == PAGE_TO_FILE && l->last) {
+    const struct list *l = u->of;
+    if (l->to == PAGE_TO_FILE && l->last)
         publish(u);
-        return;
-    }
-    if (u->room->stopping) {
-        run_rest(u);
-        return;
-    }
-    struct run_request *q = run_request_new(u);
-    q->x.max_memory = PAGE_BYTES;
-    q->x.what = u->what;
-    if (build(u, q, &err)) {
-        run_request_drop(q);
-        run_fail(u, &err);
-    } else {
-        run_post(u, q);
-    }
+    else
+        run_ask(u, build);
 }
 
 /* ---- the parts of a page of uploads ---- */
@@ -626,7 +613,7 @@ static void list_free(struct run *u)
     struct list *l = u->of;
     if (!l)
         return;
-    int over = u->job->ending || job_final(u->job);
+    int over = job_is_over(u->job);
     if ((l->cursor || l->last) && l->to != PAGE_TO_PIPE && !over) {
         struct store_xfer row = row_of(u);
         room_saved_keep(u->room, &row);

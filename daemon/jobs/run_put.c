@@ -29,6 +29,24 @@ static char *copy(struct ocp_str s)
 
 /* ---- getting ready: the row of an earlier life, then the file, then the plan ---- */
 
+static void with_plan(struct run *u);
+
+static void take_source(struct run *u, struct file_task *t)
+{
+    struct put *p = u->of;
+    p->file = oc_take(t->file);
+    if (p->file)
+        u->mount = xfer_file_mount(p->file);
+    if (!t->identity.known) /* a spool file that grows */
+        return;
+    p->bytes = oc_take(t->bytes);
+    p->sums.has_crc32c = p->bytes != NULL;
+    p->sums.crc32c = t->crc32c;
+    p->identity = t->identity;
+    p->ctime_ns = t->identity.ctime_ns;
+    u->job->bytes = t->identity.size;
+}
+
 /* It is open: before there is a plan, or because that turned out to need it. */
 static void with_source(struct run *u)
 {
@@ -36,7 +54,7 @@ static void with_source(struct run *u)
     struct put_facts f;
     struct oc_err err;
     if (!p->plan) {
-        put_with_plan(u);
+        with_plan(u);
         return;
     }
     xfer_put_facts(p->plan, &f);
@@ -48,30 +66,18 @@ static void with_source(struct run *u)
     run_fail(u, &err);
 }
 
-static void on_source(struct file_task *t)
+void put_on_source(struct file_task *t)
 {
     struct run *u = t->arg;
     struct put *p = u->of;
     p->at_source = 0;
-    if (!run_work_end(u)) {
-        file_task_free(t);
-        return;
-    }
-    if (t->err.code) {
-        run_fail(u, &t->err);
-    } else {
-        p->file = t->file;
-        if (t->file)
-            u->mount = xfer_file_mount(t->file);
-        p->bytes = t->bytes;
-        p->sums.has_crc32c = t->bytes != NULL;
-        p->sums.crc32c = t->crc32c;
-        p->identity = t->identity;
-        p->ctime_ns = t->identity.ctime_ns;
-        u->job->bytes = t->identity.size;
-        t->file = NULL;
-        t->bytes = NULL;
-        with_source(u);
+    if (run_work_end(u)) {
+        if (t->err.code) {
+            run_fail(u, &t->err);
+        } else {
+            take_source(u, t);
+            with_source(u);
+        }
     }
     file_task_free(t);
 }
@@ -80,7 +86,7 @@ static void open_source(struct run *u)
 {
     struct put *p = u->of;
     const struct ocp_job *s = &u->spec;
-    struct file_task *t = file_task_new(FILE_SOURCE, on_source, u);
+    struct file_task *t = file_task_new(FILE_SOURCE, put_on_source, u);
     t->path = copy(s->source);
     if (OCP_HAS(s, job, inode))
         t->identity = (struct file_identity){.known = 1,
@@ -114,9 +120,9 @@ static void prepare(struct run *u)
     if (p->plan)
         run_ready(u);
     else if (u->stopping) /* only to clean up: no file is needed */
-        put_with_plan(u);
+        with_plan(u);
     else if (!spec_is_stream(&u->spec) && asks_first(u))
-        put_with_plan(u);
+        with_plan(u);
     else if (spec_is_stream(&u->spec))
         stream_open(u);
     else
@@ -205,7 +211,7 @@ static int resume(struct run *u)
     return 1;
 }
 
-void put_with_plan(struct run *u)
+static void with_plan(struct run *u)
 {
     struct put *p = u->of;
     struct put_limits limits;
@@ -994,8 +1000,8 @@ static void put_free(struct run *u)
     struct put *p = u->of;
     if (!p)
         return;
-    if (p->plan && (p->upload_id[0] || (p->ended && spec_is_stream(&u->spec))) && !u->job->ending &&
-        !job_final(u->job))
+    if (p->plan && (p->upload_id[0] || (p->ended && spec_is_stream(&u->spec))) &&
+        !job_is_over(u->job))
         keep(u);
     xfer_put_free(p->plan);
     if (p->file)

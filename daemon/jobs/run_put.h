@@ -33,13 +33,14 @@ struct put {
     char etag[129], version_id[129], request_id[129];
 };
 
-/* The file is open, or none is needed: goes on with the plan of an earlier life or a new one. */
-void put_with_plan(struct run *u);
+/* The source, or the spool file of a stream, has been opened: takes it, and goes on with
+ * the plan of an earlier life or a new one. */
+void put_on_source(struct file_task *t);
 
 /* Fills in the row of the transfer as it stands, for a STORE_XFER. */
 void put_row_to(const struct run *u, struct room_op *o);
 
-/* Opens the spool file, then put_with_plan(). Without its pipe a stream goes on only if its end was
+/* Opens the spool file, then put_on_source(). Without its pipe a stream goes on only if its end was
  * read in an earlier life; else the job fails. */
 void stream_open(struct run *u);
 

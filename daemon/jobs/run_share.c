@@ -257,23 +257,12 @@ static void prepare(struct run *u)
     run_ready(u);
 }
 
-static void stop(struct run *u)
-{
-    (void)u;
-}
-
-static void progress(const struct run *u, struct ocp_status *ret)
-{
-    (void)u;
-    (void)ret;
-}
-
 static void share_free(struct run *u)
 {
     struct share *s = u->of;
     if (!s)
         return;
-    if (s->intent && !u->job->ending && !job_final(u->job)) {
+    if (s->intent && !job_is_over(u->job)) {
         struct store_xfer row = row_of(u);
         room_saved_keep(u->room, &row);
     }
@@ -290,8 +279,6 @@ const struct run_ops run_share_ops = {
     .prepare = prepare,
     .send = send_next,
     .answered = answered,
-    .stop = stop,
     .clean = clean,
-    .progress = progress,
     .free = share_free,
 };

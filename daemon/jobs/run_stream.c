@@ -15,24 +15,6 @@
 #include "jobs/room.h"
 #include "jobs/run_put.h"
 
-static void on_stream(struct file_task *t)
-{
-    struct run *u = t->arg;
-    struct put *p = u->of;
-    if (!run_work_end(u)) {
-        file_task_free(t);
-        return;
-    }
-    if (t->err.code) {
-        run_fail(u, &t->err);
-    } else {
-        p->file = t->file;
-        t->file = NULL;
-        put_with_plan(u);
-    }
-    file_task_free(t);
-}
-
 void stream_open(struct run *u)
 {
     struct oc_err err;
@@ -43,7 +25,7 @@ void stream_open(struct run *u)
         run_fail(u, &err);
         return;
     }
-    struct file_task *t = file_task_new(FILE_STREAM, on_stream, u);
+    struct file_task *t = file_task_new(FILE_STREAM, put_on_source, u);
     t->path = oc_strndup(u->spec.source.p, u->spec.source.n);
     t->fresh = fresh;
     run_work_begin(u);

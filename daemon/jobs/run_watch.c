@@ -131,17 +131,6 @@ static void answered(struct run *u, struct run_request *q, int ok)
         run_fail(u, &err);
 }
 
-static void stop(struct run *u)
-{
-    (void)u;
-}
-
-static void progress(const struct run *u, struct ocp_status *ret)
-{
-    (void)u;
-    (void)ret;
-}
-
 static void watch_free(struct run *u)
 {
     free(u->of);
@@ -152,7 +141,5 @@ const struct run_ops run_watch_ops = {
     .prepare = prepare,
     .send = send_one,
     .answered = answered,
-    .stop = stop,
-    .progress = progress,
     .free = watch_free,
 };

@@ -24,7 +24,7 @@ static void show_set(const struct job *j, struct ocp_status *s)
         if (m->state != OCP_ENUM_state_running)
             continue;
         if (m->run)
-            m->run->ops->progress(m->run, &of);
+            run_progress(m->run, &of);
         moving += of.bytes_done;
     }
     OCP_SET(s, status, n_total, t->n_total);
@@ -59,7 +59,7 @@ void room_pack_status(const struct room *r, const struct job *j, struct oc_buf *
     if (j->tally)
         show_set(j, &s);
     else if (j->run)
-        j->run->ops->progress(j->run, &s);
+        run_progress(j->run, &s);
     if (room_held(r, j, held, sizeof held))
         OCP_SET(&s, status, held, ocp_str(held));
     OCP_SET(&s, status, job, one(j->spec, j->spec_len));

@@ -131,7 +131,7 @@ static void take_one(struct batch *b, struct job *j)
         room_limit_time(r, j, spec.timeout_ms);
     if (spec.after.count)
         room_watch_after(r, j, &spec);
-    if (j->set && (j->set->ending || job_final(j->set))) {
+    if (j->set && job_is_over(j->set)) {
         oc_fail(&err, OCID_E_CANCELLED, 0, "its set ended while it was taken");
         job_end(r, j, &err, NULL);
     } else {
@@ -201,7 +201,7 @@ static int check_set(struct batch *b, const struct ocp_job *spec)
         return 0;
     if (!set || !set->tally)
         return oc_fail(&b->err, OCID_E_NOT_FOUND, 0, "no such set: %" PRIu64, spec->set);
-    if (set->tally->sealed || set->ending || job_final(set))
+    if (set->tally->sealed || job_is_over(set))
         return oc_fail(&b->err, OCID_E_STATE, 0, "set %" PRIu64 " is sealed: make a new one",
                        spec->set);
     return 0;

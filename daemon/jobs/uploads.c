@@ -98,7 +98,7 @@ void uploads_gone(struct uploads *l, size_t at)
 static void owned_by(struct upload_owner *ret, const struct job *j, int certain)
 {
     *ret = (struct upload_owner){
-        .job = j->id, .uid = j->uid, .certain = certain, .unfinished = !j->ending && !job_final(j)};
+        .job = j->id, .uid = j->uid, .certain = certain, .unfinished = !job_is_over(j)};
 }
 
 void upload_owner_find(const struct room *r, struct ocp_str bucket, const char *object,

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/io.h"
 #include "signer/creds_read.h"
 #include "signer/mode.h"
 #include "signer/secret.h"
@@ -81,20 +82,6 @@ static int take_file(struct cred *fresh)
     return fresh->key != NULL;
 }
 
-static int write_all(int fd, const char *text, size_t n)
-{
-    while (n) {
-        ssize_t did = write(fd, text, n);
-        if (did < 0 && errno == EINTR)
-            continue;
-        if (did <= 0)
-            return 0;
-        text += did;
-        n -= (size_t)did;
-    }
-    return !fsync(fd);
-}
-
 /* Whole or not at all; nobody else may read it. 0 or errno. */
 static int write_token(const char *path, const char *text)
 {
@@ -105,7 +92,9 @@ static int write_token(const char *path, const char *text)
     int fd = mkostemp(temp, O_CLOEXEC); /* 0600 */
     if (fd < 0)
         return errno;
-    int rc = write_all(fd, text, strlen(text)) ? 0 : errno ? errno : EIO;
+    int rc = oc_write_all(fd, text, strlen(text));
+    if (!rc && fsync(fd))
+        rc = errno;
     close(fd);
     if (!rc && rename(temp, real))
         rc = errno;

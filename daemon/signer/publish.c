@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/io.h"
 #include "proto/text.h"
 
 enum { PUBLISH_PATH = PATH_MAX + 8 };
@@ -56,13 +57,10 @@ int publish_dir(const char *path, struct oc_err *err)
 /* 0, or errno. */
 static int fill(int fd, const char *bytes, size_t n, unsigned mode)
 {
-    for (size_t at = 0; at < n;) {
-        ssize_t put = write(fd, bytes + at, n - at);
-        if (put < 0 && errno != EINTR)
-            return errno;
-        at += put > 0 ? (size_t)put : 0;
-    }
-    return fchmod(fd, mode) || fsync(fd) ? errno : 0;
+    int sys = oc_write_all(fd, bytes, n);
+    if (!sys && (fchmod(fd, mode) || fsync(fd)))
+        sys = errno;
+    return sys;
 }
 
 /* 0, or errno; ENOTSUP: this file system cannot. */

@@ -396,6 +396,26 @@ def test_what_is_asked_behind_the_retry_of_a_set_is_done_behind_it(one, store, b
     assert one.wait(group).state == one.wait(member).state == "cancelled"
 
 
+def test_a_set_that_is_cancelled_while_it_is_tried_again_stays_so(one, store, b):
+    """The cancel of another client comes between two pages of its rows."""
+    store.on("PutObject", count=0, do="hang", bucket=b)
+    (group,) = one.submit({"kind": "set"})
+    path, put_job = one.file(b"bytes"), client_library.client.put_job
+    one.submit(*[put_job(path, f"{b}/{i}", {"set": group}) for i in range(2500)])
+    one.client.cancel([group])
+    one.wait(group)
+    one.restart()
+    with one.wire() as wire:
+        wire.request("job.retry", {"ids": [group]})
+        until(lambda: not one.status(group).final, "it is at work again")
+        (ack,) = one.client.cancel([group])
+        assert ack.error is None
+        wire.reply()
+    assert one.wait(group).state == "cancelled"
+    until(lambda: all(s.state == "cancelled" for s in one.client.jobs(set=group)), "so are they")
+    assert one.status(group).state == "cancelled"
+
+
 def test_a_set_that_is_tried_again_keeps_its_counts_over_a_crash(ocid, store, b):
     other = f"{b}-other"
     (group,) = ocid.submit({"kind": "set"})
