@@ -86,6 +86,8 @@ static int build(struct run *u, struct run_request *q, struct oc_err *err)
     case OCP_ENUM_kind_mkbucket:
         ocp_str_copy(u->spec.compartment, compartment, sizeof compartment);
         ocp_str_copy(u->spec.storage_tier, tier, sizeof tier);
+        if (u->of)
+            return oci_call_bucket(&w, &q->x.call, err);
         return oci_call_bucket_create(&w, run_compartment(u, compartment), tier[0] ? tier : NULL,
                                       &q->x.call, err);
     case OCP_ENUM_kind_abort:
@@ -221,6 +223,47 @@ static int read_answer(struct run *u, struct run_request *q, struct result *res,
     }
 }
 
+/* ---- a bucket that is there already: our own first try may have made it ---- */
+
+struct bucket_look {
+    const struct run *run;
+    int64_t since_ms; /* the job's birth, by the service's clock */
+    int ours;
+};
+
+/* Nobody else is told from us who makes it in the same moments, in the same compartment. */
+static int on_bucket_found(void *arg, const struct oci_bucket *b)
+{
+    struct bucket_look *l = arg;
+    char compartment[257];
+    const char *wanted = run_compartment(l->run, compartment);
+    l->ours = b->created_ms >= l->since_ms && b->compartment && !strcmp(b->compartment, wanted);
+    return 0;
+}
+
+/* u->of holds the refusal while whose bucket it is is being asked. 1: that has begun, or is the end
+ * of the job; 0: the answer stands for itself. */
+static int ask_whose(struct run *u, struct run_request *q, int ok)
+{
+    enum { SECOND = 1000 }; /* as fine as a Date is */
+    struct bucket_look look = {u, u->job->created_at + (q->x.server_date_offset_s - 1) * SECOND, 0};
+    struct oc_err err;
+    if (!u->of && !ok && q->x.kind == OCI_KIND_EXISTS && (u->unseen || u->job->restored)) {
+        u->of = oc_memdup(&q->x.err, sizeof q->x.err);
+        return 1;
+    }
+    if (!u->of || (!ok && q->x.kind != OCI_KIND_NO_BUCKET))
+        return 0;
+    if (ok && oci_parse_bucket(q->x.reply_body, q->x.reply_len, on_bucket_found, &look, &err)) {
+        run_fail(u, &err);
+        return 1;
+    }
+    if (look.ours)
+        return 0;
+    run_fail(u, u->of);
+    return 1;
+}
+
 static void answered(struct run *u, struct run_request *q, int ok)
 {
     struct oc_err err = q->x.err;
@@ -228,12 +271,14 @@ static void answered(struct run *u, struct run_request *q, int ok)
     struct ocp_outcome o = {0};
     if (u->stopping)
         return;
-    oc_buf_init(&res.b, 64 << 10);
     u->unseen |= run_unseen(q, ok);
+    if (u->job->kind == OCP_ENUM_kind_mkbucket && ask_whose(u, q, ok))
+        return;
     int lost = ((u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT) ||
                 (u->job->kind == OCP_ENUM_kind_abort && q->x.kind == OCI_KIND_NO_UPLOAD) ||
                 (u->job->kind == OCP_ENUM_kind_revoke && share_gone(q))) &&
                (u->unseen || u->job->restored); /* our own first try had succeeded */
+    oc_buf_init(&res.b, 64 << 10);
     if (!ok && !lost) {
         run_fail(u, &err);
     } else if (ok && read_answer(u, q, &res, &err)) {
@@ -252,9 +297,15 @@ static void answered(struct run *u, struct run_request *q, int ok)
     oc_buf_fini(&res.b);
 }
 
+static void call_free(struct run *u)
+{
+    free(u->of);
+}
+
 const struct run_ops run_call_ops = {
     .need = NEED_NAMESPACE,
     .prepare = prepare,
     .send = send_one,
     .answered = answered,
+    .free = call_free,
 };

@@ -17,13 +17,15 @@ def sums(request, store):
     return request.param
 
 
-def lose(ocid, store, job, crash, what=WRITES):
-    """The answer that hangs never comes."""
-    store.wait_hit(what, 1)
+def lost(store, crash, what=WRITES):
+    """The answer to the first such request does not come: by itself, or because of a crash."""
+    store.on(what, do="hang" if crash else "reset", at="answer")
+
+
+def after_it(ocid, store, job, crash):
     if crash:
         ocid.kill()
-    store.clear()
-    if crash:
+        store.clear()
         ocid.start()
     return ocid.done(job)
 
@@ -33,12 +35,11 @@ def lose(ocid, store, job, crash, what=WRITES):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("crash", [False, True])
 @pytest.mark.parametrize("conditional", [False, True])
-def test_our_own_object_is_known_by_its_sum(make_ocid, store, b, sums, size, crash, conditional):
-    ocid = make_ocid(network__stall_seconds=1).start()
-    store.on(WRITES, do="hang", at="answer")
+def test_our_own_object_is_known_by_its_sum(ocid, store, b, sums, size, crash, conditional):
+    lost(store, crash)
     job = ocid.put(blob(size), f"{b}/o", if_absent=conditional)
     until(lambda: store.exists(f"{b}/o"), "it is there")
-    status = lose(ocid, store, job, crash)
+    status = after_it(ocid, store, job, crash)
     assert store.object_sha(f"{b}/o") == sha(blob(size))
     assert status.outcome.etag == store.object_info(f"{b}/o")["etag"]
     assert status.outcome.verified == sums
@@ -49,14 +50,13 @@ def test_our_own_object_is_known_by_its_sum(make_ocid, store, b, sums, size, cra
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("crash", [False, True])
-def test_our_own_replacement_is_known_by_its_sum(make_ocid, store, b, sums, size, crash):
+def test_our_own_replacement_is_known_by_its_sum(ocid, store, b, sums, size, crash):
     """It has another etag than the one asked for: ours."""
-    ocid = make_ocid(network__stall_seconds=1).start()
     old = store.put_object(f"{b}/o", b"old")
-    store.on(WRITES, do="hang", at="answer")
+    lost(store, crash)
     job = ocid.put(blob(size), f"{b}/o", if_match=old)
     until(lambda: store.object_info(f"{b}/o")["etag"] != old, "it is there")
-    lose(ocid, store, job, crash)
+    after_it(ocid, store, job, crash)
     assert store.object_sha(f"{b}/o") == sha(blob(size))
     assert store.uploads(b) == []
 
@@ -232,6 +232,31 @@ def test_anothers_object_is_told_from_ours_at_once(ocid, store, b, sums, size, h
 
 
 # Other requests.
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_bucket_that_we_have_made_ourselves_is_ours(ocid, store, b, crash):
+    lost(store, crash, "CreateBucket")
+    job = ocid.client.mkbucket(f"{b}-new").id
+    until(lambda: f"{b}-new" in store.buckets(), "it is there")
+    status = after_it(ocid, store, job, crash)
+    assert status.outcome.result["name"] == f"{b}-new"
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("clock", [-200, 0, 200])
+def test_a_bucket_that_was_there_is_anothers(ocid, store, b, crash, clock):
+    store.set_clock(clock - 10)
+    store.make_bucket(f"{b}-old")
+    store.set_clock(clock)
+    store.on("CreateBucket", do="hang" if crash else "reset")
+    job = ocid.client.mkbucket(f"{b}-old").id
+    store.wait_hit("CreateBucket", 1)
+    if crash:
+        ocid.kill()
+        store.clear()
+        ocid.start()
+    assert ocid.failed(job, "exists").outcome.service_code == "BucketAlreadyExists"
+
 
 @pytest.mark.parametrize("fault", [{"do": "reset"}, {"do": 503}], ids=str)
 def test_what_we_have_deleted_ourselves_is_deleted(ocid, store, b, fault):
