@@ -841,7 +841,7 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
         return STEP_AGAIN;
     if (oc_err_retry(err->code) == OC_RETRY_NEVER)
         return STEP_FATAL;
-    return op == OP_COMMIT && run_unseen(q, 0) ? STEP_LOST : STEP_AGAIN;
+    return STEP_AGAIN;
 }
 
 /* Nobody can know the id of what it has made: a person has to look. */
@@ -881,12 +881,12 @@ static void answered(struct run *u, struct run_request *q, int ok)
         save_part(u, q);
     if (how == STEP_OK)
         p->n_sum = 0;
-    if (how == STEP_NO_UPLOAD && (q->step.op == OP_PART || q->step.op == OP_LIST_PARTS) &&
-        !u->stopping)
-        log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
     if (q->step.op == OP_ABORT && how != STEP_AGAIN)
         p->upload_id[0] = 0;
     xfer_put_facts(p->plan, &f);
+    if (how == STEP_NO_UPLOAD && (q->step.op == OP_PART || q->step.op == OP_LIST_PARTS) &&
+        f.phase != PUT_COMMITTING && !u->stopping)
+        log_info("%s: the service does not know the upload any more: it is sent anew", u->what);
     if (f.lost && !u->stopping) {
         oc_fail(&err, OCID_E_SOURCE_CHANGED, 0,
                 "the service has lost parts of the upload, which are kept here no longer: push it "

@@ -51,7 +51,7 @@ struct xfer_step {
 enum step_end {
     STEP_OK,
     STEP_AGAIN,     /* it failed, and may be tried again */
-    STEP_LOST,      /* COMMIT: its answer was lost, or is not believed */
+    STEP_LOST,      /* COMMIT: its answer is not believed */
     STEP_REFUSED,   /* CREATE, COMMIT, PUT: for what is there, which may be our own work */
     STEP_FATAL,     /* it failed for good: the transfer fails */
     STEP_NO_UPLOAD, /* PART, COMMIT, LIST_PARTS: the service does not know the upload (any more);
@@ -87,9 +87,9 @@ struct put_sums {
 /* The rest of one that was interrupted, from its row: phase, part size and whether an upload id is
  * known; then its sums and each part that the database holds, before the first step. Parts the
  * database has and the service does not list with the same etag are sent again. An intent without
- * an id starts anew. With a commit that may have got through, HEAD comes first, whatever is known
- * of the parts. SAVE in phase PUT_INTENT: an older upload is gone, and the rows of its parts with
- * it. */
+ * an id starts anew. A commit that may have got through is asked for once more; only when the
+ * service does not know the upload any more an object is looked for. SAVE in phase PUT_INTENT: an
+ * older upload is gone, and the rows of its parts with it. */
 int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
                     struct xfer_put **ret, struct oc_err *err);
 

@@ -7,10 +7,11 @@
  *
  *   small   CHECK, PUT, RECHECK
  *   large   CHECK, INTENT, CREATE, OPENED, parts, RECHECK, COMMITTING, COMMIT
- *   resumed CHECK, LIST, parts, …; or HEAD, if a commit may have got through: what the object has
- *           to be is kept with COMMITTING, so that this needs no parts; or (after HEAD, if there
- *           was a commit) ABORT and then INTENT, … if an earlier life gave it up and did not say
- * why stream  CHECK, READ until it is known to be small or large, then as these
+ *   resumed CHECK, LIST, parts, …
+ *           COMMIT once more, if it may have got through; DOUBT instead, without all the parts.
+ * When the upload has gone, HEAD: what the object has to be is kept with COMMITTING ABORT, INTENT,
+ * … if an earlier life gave it up and did not say why stream  CHECK, READ until it is known to be
+ * small or large, then as these
  *
  * An end goes through on_end[] to the next stage. What fails leads to ABORTING and ABORT, once
  * nothing is in flight, if there is an upload by an id that we know.
@@ -36,6 +37,7 @@ enum stage {
     S_CREATE,
     S_OPENED, /* save */
     S_LIST,
+    S_DOUBT, /* is it there, or was its commit carried out? */
     S_PARTS,
     S_RECHECK,
     S_COMMITTING, /* save */
@@ -58,7 +60,8 @@ struct xfer_put {
     int failing;            /* no new work; clean up once nothing is in flight */
     int anew;               /* the upload is gone: start over once nothing is in flight */
     int upload;             /* there is one, or may be, by an id that we know */
-    enum step_end in_doubt; /* HEAD: how the PUT or COMMIT before it ended */
+    enum step_end in_doubt; /* HEAD: how the step before it ended */
+    int ours;               /* ABORT: the object is there all the same */
     unsigned n_anew;
     int stream;         /* what has arrived cannot be sent again */
     int ended;          /* stream: its size is known */
@@ -83,6 +86,7 @@ static const struct {
     [S_CREATE] = {STEP_REQUEST, OP_CREATE, -1},
     [S_OPENED] = {STEP_SAVE, OP_NONE, PUT_OPEN},
     [S_LIST] = {STEP_REQUEST, OP_LIST_PARTS, PUT_OPEN},
+    [S_DOUBT] = {STEP_REQUEST, OP_LIST_PARTS, -1},
     [S_PARTS] = {STEP_WAIT, OP_NONE, -1},
     [S_RECHECK] = {STEP_CHECK, OP_NONE, -1},
     [S_COMMITTING] = {STEP_SAVE, OP_NONE, PUT_COMMITTING},
@@ -301,7 +305,7 @@ void xfer_put_have(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const c
 void xfer_put_listed(struct xfer_put *p, uint32_t part_no, uint64_t bytes, const char *etag)
 {
     struct part_cell *cell = parts_cell(&p->parts, part_no);
-    if (p->stage != S_LIST || !cell || cell->state != PART_KNOWN)
+    if ((p->stage != S_LIST && p->stage != S_DOUBT) || !cell || cell->state != PART_KNOWN)
         return;
     if (bytes == parts_length(&p->parts, part_no) && etag && !strcmp(etag, etag_of(p, cell)))
         parts_set(&p->parts, part_no, PART_DONE);
@@ -314,25 +318,24 @@ static void set_all(struct xfer_put *p, enum part_state from, enum part_state to
             parts_set(&p->parts, no, to);
 }
 
-/* What became of a commit comes first. Only a row that neither tells what has come of it nor has
- * all the parts, of which it would follow, cannot be asked after. */
+/* A row that says COMMITTING: the commit is asked for once more, or the upload after its parts if
+ * we do not have them all. A row that knows neither them nor what they come to can only be sent on.
+ */
 static void begin(struct xfer_put *p)
 {
     p->begun = 1;
-    int asked = p->phase == PUT_COMMITTING || (p->phase == PUT_ABORTING && is_known(&p->whole));
-    if (!asked || p->failing)
+    if (p->phase != PUT_COMMITTING || p->failing)
         return;
-    int all = p->parts.n_known == p->parts.n;
-    if (!all && !is_known(&p->whole)) {
-        p->phase = PUT_OPEN;
-        return;
-    }
-    if (all)
+    if (p->parts.n_known == p->parts.n) {
         set_all(p, PART_KNOWN, PART_DONE);
-    if (!is_known(&p->whole))
-        sum_up(p);
-    p->in_doubt = STEP_LOST;
-    put_enter(p, S_HEAD);
+        if (!is_known(&p->whole))
+            sum_up(p);
+        put_enter(p, S_COMMIT);
+    } else if (is_known(&p->whole)) {
+        put_enter(p, S_DOUBT);
+    } else {
+        p->phase = PUT_OPEN;
+    }
 }
 
 /* ---- from stage to stage ---- */
@@ -467,6 +470,24 @@ static void end_committing(struct xfer_put *p, enum step_end how)
     put_enter(p, S_COMMIT);
 }
 
+/* The upload has gone: committed, or aborted by somebody. */
+static void look_for_it(struct xfer_put *p)
+{
+    p->upload = 0;
+    p->in_doubt = STEP_NO_UPLOAD;
+    put_enter(p, S_HEAD);
+}
+
+static void end_doubt(struct xfer_put *p, enum step_end how)
+{
+    if (how == STEP_NO_UPLOAD) {
+        look_for_it(p);
+        return;
+    }
+    p->phase = PUT_OPEN;
+    end_list(p, how);
+}
+
 static void end_commit(struct xfer_put *p, enum step_end how)
 {
     if (how == STEP_OK) {
@@ -476,8 +497,9 @@ static void end_commit(struct xfer_put *p, enum step_end how)
         set_all(p, PART_DONE, PART_KNOWN);
         p->failing |= ++p->n_anew > PLAN_ANEW_MOST;
         put_enter(p, S_LIST);
+    } else if (how == STEP_NO_UPLOAD) {
+        look_for_it(p);
     } else {
-        p->upload = how != STEP_NO_UPLOAD;
         p->in_doubt = how;
         put_enter(p, S_HEAD);
     }
@@ -486,9 +508,7 @@ static void end_commit(struct xfer_put *p, enum step_end how)
 /* It did not get through: once more, or all of it if the upload has gone. */
 static void not_ours(struct xfer_put *p)
 {
-    if (p->phase == PUT_ABORTING)
-        put_enter(p, S_ABORT);
-    else if (p->in_doubt == STEP_NO_UPLOAD)
+    if (p->in_doubt == STEP_NO_UPLOAD)
         p->anew = 1;
     else if (p->in_doubt == STEP_REFUSED && ++p->n_anew > PLAN_ANEW_MOST)
         p->failing = 1;
@@ -497,7 +517,7 @@ static void not_ours(struct xfer_put *p)
     else if (!p->upload)
         put_enter(p, S_CREATE);
     else
-        put_enter(p, p->parts.n_done == p->parts.n ? S_COMMIT : S_LIST);
+        put_enter(p, S_COMMIT);
 }
 
 static void end_head(struct xfer_put *p, enum step_end how)
@@ -506,10 +526,10 @@ static void end_head(struct xfer_put *p, enum step_end how)
         not_ours(p);
         return;
     }
-    p->upload = 0;
     set_all(p, PART_TODO, PART_DONE);
     set_all(p, PART_KNOWN, PART_DONE);
-    put_enter(p, p->multipart ? S_DONE : S_RECHECK);
+    p->ours = p->upload; /* another upload may have made it, with the same bytes */
+    put_enter(p, p->upload ? S_ABORT : p->multipart ? S_DONE : S_RECHECK);
 }
 
 static void end_put(struct xfer_put *p, enum step_end how)
@@ -528,10 +548,13 @@ static void end_aborting(struct xfer_put *p, enum step_end how)
 
 static void end_abort(struct xfer_put *p, enum step_end how)
 {
-    (void)how;
     p->upload = 0;
     if (p->failing)
         put_enter(p, S_FAILED);
+    else if (p->ours)
+        put_enter(p, S_DONE);
+    else if (how == STEP_NO_UPLOAD && is_known(&p->whole))
+        look_for_it(p);
     else
         p->anew = 1;
 }
@@ -546,6 +569,7 @@ static const struct {
     [S_CREATE] = {OC_BIT(STEP_REFUSED), end_create},
     [S_OPENED] = {0, end_opened},
     [S_LIST] = {OC_BIT(STEP_NO_UPLOAD), end_list},
+    [S_DOUBT] = {OC_BIT(STEP_NO_UPLOAD), end_doubt},
     [S_RECHECK] = {0, end_recheck},
     [S_COMMITTING] = {0, end_committing},
     [S_COMMIT] = {OC_BIT(STEP_LOST) | OC_BIT(STEP_REFUSED) | OC_BIT(STEP_NO_UPLOAD) |

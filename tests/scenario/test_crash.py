@@ -198,6 +198,25 @@ def test_a_commit_is_remembered_though_its_parts_cannot_be_read_at_once(ocid, st
 
 
 @pytest.mark.parametrize("at", ["start", "answer"])
+def test_a_commit_over_the_same_bytes_is_not_taken_for_done(ocid, store, b, at):
+    """What is there proves nothing of the commit: its upload was left over, and the new metadata
+    was not there."""
+    data = blob(3 * MIB)
+    ocid.done(ocid.put(data, f"{b}/o", metadata={"run": "1"}))
+    store.on("CommitMultipartUpload", do="hang", at=at)
+    job = ocid.put(data, f"{b}/o", metadata={"run": "2"})
+    store.wait_hit("CommitMultipartUpload", 2)
+    if at == "answer":
+        until(lambda: store.uploads(b) == [], "it was committed")
+    ocid.kill()
+    store.clear()
+    ocid.start()
+    ocid.done(job)
+    assert store.uploads(b) == [] and store.count("UploadPart") == 6
+    assert store.object_info(f"{b}/o")["meta"]["opc-meta-run"] == "2"
+
+
+@pytest.mark.parametrize("at", ["start", "answer"])
 def test_a_create_that_was_cut_off(ocid, store, b, at):
     data = blob(3 * MIB)
     store.on("CreateMultipartUpload", do="hang", at=at)

@@ -153,8 +153,12 @@ class Check:
                     LOST.format(upload["object"]) in self.world.ocid.log():
                 ledger.orphans.add(upload["uploadId"])
                 continue
-            raise Violation(f"an upload of {item} that nothing in the queue speaks of "
-                            f"(row: phase {phase}, upload {remote})")
+            seen = [(entry["time"], entry["op"], entry["status"], entry["upload"])
+                    for entry in self.world.store.log(bucket=self.world.bucket,
+                                                      object=upload["object"])]
+            raise Violation(f"upload {upload['uploadId']} of {item}, that nothing in the queue "
+                            f"speaks of (row: phase {phase}, upload {remote}); the store's log: "
+                            f"{seen}")
 
     def _acts(self, queue):
         """What was answered of a pause, a resume and another try is on disk."""

@@ -286,16 +286,33 @@ static void a_commit_whose_answer_is_lost(void **state)
     up_to_parts(p);
     part(p, 1, STEP_OK, "a");
     up_to_commit(p);
-    for (int i = 0; i <= PLAN_ANEW_MOST; i++) { /* for as long as the driver likes */
-        step(p, STEP_REQUEST, OP_COMMIT, STEP_LOST);
-        step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD); /* it did not get through */
-    }
+    for (int i = 0; i <= PLAN_ANEW_MOST; i++) /* for as long as the driver likes */
+        step(p, STEP_REQUEST, OP_COMMIT, STEP_AGAIN);
     step(p, STEP_REQUEST, OP_COMMIT, STEP_REFUSED);
     step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
-    step(p, STEP_REQUEST, OP_COMMIT, STEP_LOST);
+    step(p, STEP_REQUEST, OP_COMMIT, STEP_NO_UPLOAD);
     step(p, STEP_REQUEST, OP_HEAD, STEP_AGAIN);
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
     over(p, STEP_DONE);
+}
+
+/* The object may be of another upload, and ours still be there. */
+static void an_object_that_is_there_leaves_no_upload(void **state)
+{
+    (void)state;
+    static const enum step_end doubts[] = {STEP_LOST, STEP_REFUSED};
+    static const enum step_end ends[] = {STEP_OK, STEP_NO_UPLOAD, STEP_FATAL};
+    for (unsigned i = 0; i < 6; i++) {
+        struct xfer_put *p = make(5, 0, 10);
+        up_to_parts(p);
+        part(p, 1, STEP_OK, "a");
+        up_to_commit(p);
+        step(p, STEP_REQUEST, OP_COMMIT, doubts[i / 3]);
+        step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+        step(p, STEP_REQUEST, OP_ABORT, STEP_AGAIN);
+        step(p, STEP_REQUEST, OP_ABORT, ends[i % 3]);
+        over(p, STEP_DONE);
+    }
 }
 
 static void an_upload_that_vanished(void **state)
@@ -382,7 +399,7 @@ static void resumed_at_its_commit(void **state)
     struct put_facts f;
     struct xfer_put *p = resumed(5, PUT_COMMITTING, 1);
     xfer_put_have(p, 1, 5, "a", 42);
-    struct xfer_step s = expect(p, STEP_REQUEST, OP_HEAD);
+    struct xfer_step s = expect(p, STEP_REQUEST, OP_COMMIT); /* it did not get through */
     xfer_put_facts(p, &f);
     assert_int_equal(f.crc32c, 42);
     xfer_put_end(p, &s, STEP_OK, NULL, 0);
@@ -390,7 +407,12 @@ static void resumed_at_its_commit(void **state)
 
     p = resumed(5, PUT_COMMITTING, 1);
     xfer_put_have(p, 1, 5, "a", 42);
-    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
+    step(p, STEP_REQUEST, OP_COMMIT, STEP_NO_UPLOAD);
+    step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+    over(p, STEP_DONE);
+
+    p = resumed(5, PUT_COMMITTING, 1); /* somebody has aborted it */
+    xfer_put_have(p, 1, 5, "a", 42);
     step(p, STEP_REQUEST, OP_COMMIT, STEP_NO_UPLOAD);
     step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
     step(p, STEP_SAVE, OP_NONE, STEP_OK); /* intent: all of it again */
@@ -482,7 +504,8 @@ static void a_commit_is_asked_after_without_its_parts(void **state)
     struct xfer_put *p = resumed(15, PUT_COMMITTING, 1);
     xfer_put_whole(p, &sums);
     xfer_put_have(p, 1, 10, "a", 1);
-    step(p, STEP_REQUEST, OP_HEAD, STEP_AGAIN);
+    step(p, STEP_REQUEST, OP_LIST_PARTS, STEP_AGAIN);
+    step(p, STEP_REQUEST, OP_LIST_PARTS, STEP_NO_UPLOAD);
     assert_true(whole_of(p)->crc32c == 42 && !strcmp(whole_of(p)->md5, MD5_AB));
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
     over(p, STEP_DONE);
@@ -490,7 +513,6 @@ static void a_commit_is_asked_after_without_its_parts(void **state)
     p = resumed(15, PUT_COMMITTING, 1); /* it did not get through */
     xfer_put_whole(p, &sums);
     xfer_put_have(p, 1, 10, "a", 1);
-    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
     struct xfer_step s = expect(p, STEP_REQUEST, OP_LIST_PARTS);
     xfer_put_listed(p, 1, 10, "a");
     xfer_put_md5(p, 1, MD5_A);
@@ -557,18 +579,22 @@ static void resumed_to_abort(void **state)
     up_to_parts(p);
     xfer_put_free(p);
 
-    static const struct put_sums sums = {1, 42, ""}; /* there was a commit */
+    static const struct put_sums sums = {1, 42, ""}; /* there was a commit, and it got through */
     p = resumed(5, PUT_ABORTING, 1);
     xfer_put_whole(p, &sums);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_NO_UPLOAD);
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
     over(p, STEP_DONE);
-    p = resumed(5, PUT_ABORTING, 1);
-    xfer_put_whole(p, &sums);
-    step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
-    step(p, STEP_REQUEST, OP_ABORT, STEP_OK);
-    step(p, STEP_SAVE, OP_NONE, STEP_OK);
-    step(p, STEP_REQUEST, OP_CREATE, STEP_OK);
-    xfer_put_free(p);
+    for (int aborted = 0; aborted < 2; aborted++) { /* it did not */
+        p = resumed(5, PUT_ABORTING, 1);
+        xfer_put_whole(p, &sums);
+        step(p, STEP_REQUEST, OP_ABORT, aborted ? STEP_NO_UPLOAD : STEP_OK);
+        if (aborted)
+            step(p, STEP_REQUEST, OP_HEAD, STEP_NO_UPLOAD);
+        step(p, STEP_SAVE, OP_NONE, STEP_OK);
+        step(p, STEP_REQUEST, OP_CREATE, STEP_OK);
+        xfer_put_free(p);
+    }
 
     p = resumed(5, PUT_COMMITTING, 1); /* cancelled before its first step */
     xfer_put_stop(p);
@@ -802,7 +828,7 @@ struct world {
         uint32_t crc;
     } saved[MOST_PARTS + 1], held[MOST_PARTS + 1];
     /* the service: held, and */
-    int alive, object;
+    int alive, object, others; /* others: there is one with the same bytes */
     /* the driver */
     struct xfer_put *p;
     int id, gone, stopped, gave_up;
@@ -943,7 +969,7 @@ static enum step_end end_commit(struct world *w)
     struct put_facts f;
     xfer_put_facts(w->p, &f);
     if (chance(w, w->trouble))
-        return chance(w, 20) ? STEP_FATAL : chance(w, 500) ? STEP_LOST : STEP_AGAIN;
+        return chance(w, 20) ? STEP_FATAL : STEP_AGAIN;
     if (!w->alive) {
         w->gone = 1;
         return STEP_NO_UPLOAD;
@@ -956,7 +982,7 @@ static enum step_end end_commit(struct world *w)
     w->object = 1;
     w->alive = 0;
     if (chance(w, 3 * w->trouble))
-        return STEP_LOST;
+        return chance(w, 500) ? STEP_LOST : STEP_AGAIN;
     w->gone = 1;
     return STEP_OK;
 }
@@ -975,8 +1001,7 @@ static enum step_end end_request(struct world *w, const struct xfer_step *s, cha
     case OP_HEAD:
         if (chance(w, w->trouble))
             return STEP_AGAIN;
-        w->gone |= w->object;
-        return w->object ? STEP_OK : STEP_NO_UPLOAD;
+        return w->object || w->others ? STEP_OK : STEP_NO_UPLOAD;
     case OP_PUT:
         w->object |= !chance(w, w->trouble);
         return chance(w, w->trouble) ? STEP_REFUSED : w->object ? STEP_OK : STEP_AGAIN;
@@ -984,6 +1009,8 @@ static enum step_end end_request(struct world *w, const struct xfer_step *s, cha
         if (chance(w, w->trouble))
             return chance(w, 950) ? STEP_AGAIN : (w->gave_up = 1, STEP_FATAL);
         w->gone = 1;
+        if (!w->alive)
+            return STEP_NO_UPLOAD;
         w->alive = 0;
         return STEP_OK;
     default:
@@ -1081,6 +1108,7 @@ static void live(uint64_t seed, unsigned *n_done)
     w.part_bytes = 10 + dice(&w) % 10;
     w.multipart = w.size && chance(&w, 850);
     w.trouble = (unsigned)(dice(&w) % 4) * 60;
+    w.others = chance(&w, 200);
     begin_life(&w);
     enum step_kind kind = STEP_WAIT;
     unsigned n = 0;
@@ -1097,9 +1125,8 @@ static void live(uint64_t seed, unsigned *n_done)
     }
     check_alone(&w);
     if (kind == STEP_DONE)
-        assert_true(w.object);
-    else
-        assert_true(!w.id || !w.alive || w.gave_up); /* nothing of ours is left behind */
+        assert_true(w.object || w.others);
+    assert_true(!w.id || !w.alive || w.gave_up); /* nothing of ours is left behind */
     *n_done += kind == STEP_DONE;
     xfer_put_free(w.p);
 }
@@ -1133,6 +1160,7 @@ int main(void)
         cmocka_unit_test(a_source_that_changed_meanwhile),
         cmocka_unit_test(a_large_put),
         cmocka_unit_test(a_commit_whose_answer_is_lost),
+        cmocka_unit_test(an_object_that_is_there_leaves_no_upload),
         cmocka_unit_test(an_upload_that_vanished),
         cmocka_unit_test(a_commit_that_names_wrong_parts),
         cmocka_unit_test(resumed_from_its_parts),
