@@ -154,7 +154,8 @@ class Check:
                 ledger.orphans.add(upload["uploadId"])
                 continue
             raise Violation(f"an upload of {item} that nothing in the queue speaks of "
-                            f"(row: phase {phase}, upload {remote})")
+                            f"(row: phase {phase}, upload {remote}; "
+                            f"{STATES[queue.jobs[found]] if found else 'not there'})")
 
     def _acts(self, queue):
         """What was answered of a pause, a resume and another try is on disk."""

@@ -179,12 +179,15 @@ class World:
         ids = [item.id for item in self.ledger.open()][:1000]
         if not ids:
             return
-        found = self.wire.call("job.status", {"ids": ids})
+        found = self._observe(ids)
         if wait_ms and not any(job["state"] in FINAL for job in found["jobs"]):
-            found = self.wire.call("job.status", {"ids": ids, "epoch": found["epoch"],
-                                                  "since": found["seq"], "wait_ms": wait_ms})
+            self._observe(ids, epoch=found["epoch"], since=found["seq"], wait_ms=wait_ms)
+
+    def _observe(self, ids, **since):
+        found = self.wire.call("job.status", {"ids": ids, **since})
         self.check.waiting(found["jobs"])
         self.ledger.observe(found["jobs"])
+        return found
 
     def drive(self, steps):
         """So many steps, or until the daemon has gone."""
