@@ -88,8 +88,8 @@ struct put_sums {
  * known; then its sums and each part that the database holds, before the first step. Parts the
  * database has and the service does not list with the same etag are sent again. An intent without
  * an id starts anew. With a commit that may have got through, HEAD comes first, whatever is known
- * of the parts. SAVE in phase PUT_INTENT: an older upload is gone, and the rows of its parts with
- * it. */
+ * of the parts; if it finds our bytes the upload is aborted, since they may have been there before.
+ * SAVE in phase PUT_INTENT: an older upload is gone, and the rows of its parts with it. */
 int xfer_put_resume(uint64_t size, int phase, uint64_t part_bytes, int have_id,
                     struct xfer_put **ret, struct oc_err *err);
 

@@ -58,6 +58,7 @@ struct xfer_put {
     int failing;            /* no new work; clean up once nothing is in flight */
     int anew;               /* the upload is gone: start over once nothing is in flight */
     int upload;             /* there is one, or may be, by an id that we know */
+    int there;              /* the object is; the upload may be, too, and has to go */
     enum step_end in_doubt; /* HEAD: how the PUT or COMMIT before it ended */
     unsigned n_anew;
     int stream;         /* what has arrived cannot be sent again */
@@ -506,10 +507,10 @@ static void end_head(struct xfer_put *p, enum step_end how)
         not_ours(p);
         return;
     }
-    p->upload = 0;
     set_all(p, PART_TODO, PART_DONE);
     set_all(p, PART_KNOWN, PART_DONE);
-    put_enter(p, p->multipart ? S_DONE : S_RECHECK);
+    p->there = p->upload; /* the same bytes may have been there before */
+    put_enter(p, p->upload ? S_ABORT : p->multipart ? S_DONE : S_RECHECK);
 }
 
 static void end_put(struct xfer_put *p, enum step_end how)
@@ -532,6 +533,8 @@ static void end_abort(struct xfer_put *p, enum step_end how)
     p->upload = 0;
     if (p->failing)
         put_enter(p, S_FAILED);
+    else if (p->there)
+        put_enter(p, S_DONE);
     else
         p->anew = 1;
 }

@@ -197,6 +197,25 @@ def test_a_commit_is_remembered_though_its_parts_cannot_be_read_at_once(ocid, st
     assert store.count("UploadPart") == 3 and store.count("CreateMultipartUpload") == 1
 
 
+@pytest.mark.parametrize("crash", [True, False])
+def test_an_upload_beside_the_same_bytes_is_not_forgotten(ocid, store, b, crash):
+    """What was there before was taken for what a lost commit had made, and the upload stayed."""
+    data = blob(3 * MIB)
+    ocid.done(ocid.put(data, f"{b}/o"))
+    store.on("CommitMultipartUpload", do="reset", at="start", count=0)
+    if crash:
+        store.on("HeadObject", do="hang", count=0)
+    job = ocid.put(data, f"{b}/o")
+    if crash:
+        store.wait_hit("HeadObject", 1)
+        ocid.kill()
+        store.clear()
+        ocid.start()
+    ocid.done(job)
+    assert store.uploads(b) == []
+    assert store.object_sha(f"{b}/o") == sha(data)
+
+
 @pytest.mark.parametrize("at", ["start", "answer"])
 def test_a_create_that_was_cut_off(ocid, store, b, at):
     data = blob(3 * MIB)

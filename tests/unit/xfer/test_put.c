@@ -295,6 +295,8 @@ static void a_commit_whose_answer_is_lost(void **state)
     step(p, STEP_REQUEST, OP_COMMIT, STEP_LOST);
     step(p, STEP_REQUEST, OP_HEAD, STEP_AGAIN);
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_AGAIN);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_NO_UPLOAD);
     over(p, STEP_DONE);
 }
 
@@ -386,6 +388,7 @@ static void resumed_at_its_commit(void **state)
     xfer_put_facts(p, &f);
     assert_int_equal(f.crc32c, 42);
     xfer_put_end(p, &s, STEP_OK, NULL, 0);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_NO_UPLOAD);
     over(p, STEP_DONE);
 
     p = resumed(5, PUT_COMMITTING, 1);
@@ -485,6 +488,7 @@ static void a_commit_is_asked_after_without_its_parts(void **state)
     step(p, STEP_REQUEST, OP_HEAD, STEP_AGAIN);
     assert_true(whole_of(p)->crc32c == 42 && !strcmp(whole_of(p)->md5, MD5_AB));
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_OK); /* the same bytes were there before */
     over(p, STEP_DONE);
 
     p = resumed(15, PUT_COMMITTING, 1); /* it did not get through */
@@ -561,6 +565,7 @@ static void resumed_to_abort(void **state)
     p = resumed(5, PUT_ABORTING, 1);
     xfer_put_whole(p, &sums);
     step(p, STEP_REQUEST, OP_HEAD, STEP_OK);
+    step(p, STEP_REQUEST, OP_ABORT, STEP_FATAL);
     over(p, STEP_DONE);
     p = resumed(5, PUT_ABORTING, 1);
     xfer_put_whole(p, &sums);
@@ -802,7 +807,7 @@ struct world {
         uint32_t crc;
     } saved[MOST_PARTS + 1], held[MOST_PARTS + 1];
     /* the service: held, and */
-    int alive, object;
+    int alive, object, before; /* before: the same bytes were there already */
     /* the driver */
     struct xfer_put *p;
     int id, gone, stopped, gave_up;
@@ -975,8 +980,7 @@ static enum step_end end_request(struct world *w, const struct xfer_step *s, cha
     case OP_HEAD:
         if (chance(w, w->trouble))
             return STEP_AGAIN;
-        w->gone |= w->object;
-        return w->object ? STEP_OK : STEP_NO_UPLOAD;
+        return w->object || w->before ? STEP_OK : STEP_NO_UPLOAD;
     case OP_PUT:
         w->object |= !chance(w, w->trouble);
         return chance(w, w->trouble) ? STEP_REFUSED : w->object ? STEP_OK : STEP_AGAIN;
@@ -1081,6 +1085,7 @@ static void live(uint64_t seed, unsigned *n_done)
     w.part_bytes = 10 + dice(&w) % 10;
     w.multipart = w.size && chance(&w, 850);
     w.trouble = (unsigned)(dice(&w) % 4) * 60;
+    w.before = chance(&w, 100);
     begin_life(&w);
     enum step_kind kind = STEP_WAIT;
     unsigned n = 0;
@@ -1096,10 +1101,8 @@ static void live(uint64_t seed, unsigned *n_done)
         }
     }
     check_alone(&w);
-    if (kind == STEP_DONE)
-        assert_true(w.object);
-    else
-        assert_true(!w.id || !w.alive || w.gave_up); /* nothing of ours is left behind */
+    assert_true(kind != STEP_DONE || w.object || w.before);
+    assert_true(!w.id || !w.alive || w.gave_up); /* nothing of ours is left behind */
     *n_done += kind == STEP_DONE;
     xfer_put_free(w.p);
 }
