@@ -263,7 +263,7 @@ class Ledger:
     def is_orphan(self, upload):
         """Its id cannot be known: a crash came between request and answer, or the network kept the
         answer. One that has parts was known."""
-        made = datetime.datetime.fromisoformat(upload["timeCreated"]).timestamp()
+        made = made_at(upload)
         return upload["uploadId"] in self.orphans or (
             not upload["parts"] and any(a <= made <= b for a, b in self.cut_off))
 
@@ -272,6 +272,10 @@ class Ledger:
 
     def open(self):
         return [item for item in self.items.values() if item.id is not None and not item.final]
+
+
+def made_at(upload):
+    return datetime.datetime.fromisoformat(upload["timeCreated"]).timestamp()
 
 
 def limits_of(messages):

@@ -14,7 +14,7 @@ from harness import FINAL, SLOW, Ocid, Refused, Wire, alive, process_tree, until
 
 from . import says
 from .check import Check, quiet
-from .ledger import OURS, Ledger, Violation
+from .ledger import OURS, Ledger, Violation, made_at
 
 REST_S = 40 * SLOW
 GONE = (ConnectionError, EOFError, TimeoutError, OSError)
@@ -70,6 +70,7 @@ class World:
         self.ledger = Ledger(rng, self)
         self.wire = None
         self.life = 0  # so often the daemon was started
+        self.gaps = []  # [when it was dead, when the next one was begun or None]
         self.hung_up = 0
         self.logged = 0
 
@@ -92,6 +93,8 @@ class World:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.ocid.socket)
         self.life += 1
+        if self.gaps:
+            self.gaps[-1][1] = self.gaps[-1][1] or time.time()
         self.ocid.process = process = self.ocid.spawn(**(env or {}))
         self.hung_up = 0
         try:
@@ -146,12 +149,12 @@ class World:
     def died(self, recover=None):
         """After its end, however it came: what must hold. recover(): brings the disk back."""
         self.kill()
-        at = time.time()
+        self.gaps.append([time.time(), None])
         if recover:
             recover()
         self.store.clear()
         quiet(self.store)
-        self.check.dead(at)
+        self.check.dead()
 
     # What is asked of it.
 
@@ -179,12 +182,15 @@ class World:
         ids = [item.id for item in self.ledger.open()][:1000]
         if not ids:
             return
-        found = self.wire.call("job.status", {"ids": ids})
+        found = self._observe(ids)
         if wait_ms and not any(job["state"] in FINAL for job in found["jobs"]):
-            found = self.wire.call("job.status", {"ids": ids, "epoch": found["epoch"],
-                                                  "since": found["seq"], "wait_ms": wait_ms})
+            self._observe(ids, epoch=found["epoch"], since=found["seq"], wait_ms=wait_ms)
+
+    def _observe(self, ids, **since):
+        found = self.wire.call("job.status", {"ids": ids, **since})
         self.check.waiting(found["jobs"])
         self.ledger.observe(found["jobs"])
+        return found
 
     def drive(self, steps):
         """So many steps, or until the daemon has gone."""
@@ -249,11 +255,11 @@ class World:
     def names(self):
         return set(self.store.names(self.bucket))
 
-    def arrived_after(self, upload, when):
-        """Whether the request that made it was still on its way when the daemon died."""
-        made = [e for e in self.store.log("CreateMultipartUpload", bucket=self.bucket,
-                                          object=upload["object"]) if e["status"] in (200, None)]
-        return bool(made) and made[-1]["time"] > when - 0.02
+    def arrived_late(self, upload):
+        """Whether the request that made it was still on its way when a daemon died: the next one was
+        not there yet when it arrived."""
+        made = made_at(upload)
+        return any(died - 0.02 <= made <= (up or made) + 0.02 for died, up in self.gaps)
 
     def new_log(self):
         """What it has said since the last look."""
