@@ -43,7 +43,8 @@ static void take_source(struct run *u, struct file_task *t)
     p->sums.has_crc32c = p->bytes != NULL;
     p->sums.crc32c = t->crc32c;
     p->identity = t->identity;
-    p->ctime_ns = t->identity.ctime_ns;
+    if (!p->ctime_ns) /* else it is of the life that has read the first part */
+        p->ctime_ns = t->identity.ctime_ns;
     u->job->bytes = t->identity.size;
 }
 

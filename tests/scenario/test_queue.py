@@ -4,7 +4,7 @@
 import os
 
 import pytest
-from harness import MIB, blob, client_library, settle, sha, until
+from harness import MIB, SLOW, blob, client_library, settle, sha, until
 
 
 @pytest.fixture
@@ -159,6 +159,15 @@ def test_a_time_limit(ocid, store, b, size):
     job = ocid.put(blob(size), f"{b}/o", timeout=0.5)
     ocid.failed(job, "job_timeout", 5)
     until(lambda: store.uploads(b) == [], "no parts are left behind")
+
+
+def test_a_time_limit_counts_over_a_crash(ocid, store, b):
+    store.on("PutObject", bucket=b, do="hang", count=0)
+    job = ocid.put(b"x", f"{b}/o", timeout=6)
+    store.wait_hit("PutObject", 1, bucket=b)
+    ocid.crash()
+    status = ocid.failed(job, "job_timeout")
+    assert 5500 < status.ended_at - status.created_at < 6000 + 5000 * SLOW
 
 
 def test_a_time_limit_counts_while_it_waits(ocid, store, b):

@@ -341,6 +341,19 @@ def test_no_space_is_waited_for(ocid, store, b, small):
 
 
 @root
+def test_no_room_for_one_more_file_is_waited_for_as_space(ocid, store, b, small):
+    path, _ = small
+    store.put_object(f"{b}/o", b"x")
+    subprocess.run(["mount", "-o", "remount,nr_inodes=1", path], check=True)
+    job = ocid.client.get(f"{b}/o", path / "got").id
+    ocid.wait_for(job, "waiting", "space")
+    assert "is full" in ocid.ctl("status", f"{job}").out
+    subprocess.run(["mount", "-o", "remount,nr_inodes=100", path], check=True)
+    ocid.client.resume([job])
+    ocid.done(job)
+
+
+@root
 @pytest.mark.slow
 def test_every_wait_for_a_disk_is_left_by_itself(ocid, store, b, small):
     """Nobody resumes anything."""

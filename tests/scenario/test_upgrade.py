@@ -114,14 +114,16 @@ def test_a_queue_of_a_later_release_is_refused_and_left_as_it_is(ocid, store, b)
 
     def release(schema):
         db = sqlite3.connect(path)
+        (was,) = db.execute("PRAGMA user_version").fetchone()
         db.execute(f"PRAGMA user_version = {schema}")
         db.close()
-    release(99)
+        return was
+    ours = release(99)
     before = path.read_bytes()
     said = ocid.run_once()
     assert said.status != 0 and "newer ocid (schema 99" in said.err and "start that one" in said.err
     assert ocid.run_once("--recover").status != 0
     assert path.read_bytes() == before and not list(path.parent.glob("*damaged*"))
-    release(1)
+    release(ours)
     ocid.start()
     ocid.done(job)

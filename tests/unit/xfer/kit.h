@@ -18,6 +18,7 @@
  *   /hang           no answer
  *   /drip?N         N bytes, in ten pieces 20 ms apart
  *   /sip            takes a put's body 64 KiB at a time, 100 ms apart
+ *   /again          once the connection ends in the middle of the body; then as /put
  *   /early          reads 64 KiB of the body, answers 412 and closes
  *   /soon           answers 200 before the body, and closes
  *   /last           answers 200 and closes the connection after it without having said so
@@ -65,7 +66,7 @@ struct kit_server {
     int fd;
     unsigned port;
     pthread_t thread;
-    atomic_int n_connections, n_requests, n_open, n_hung;
+    atomic_int n_connections, n_requests, n_open, n_hung, n_again;
     _Atomic uint64_t body_bytes;
     pthread_mutex_t lock;
     char head[16384]; /* under lock: of the last request */
@@ -263,6 +264,18 @@ static inline int kit_put(struct kit_conn *c, const char *head)
                      text);
 }
 
+static inline int kit_again(struct kit_conn *c, const char *head)
+{
+    uint32_t crc = 0;
+    if (atomic_fetch_add(&c->s->n_again, 1))
+        return kit_put(c, head);
+    kit_body(c, KIB, &crc);
+    shutdown(c->fd, SHUT_WR);
+    while (recv(c->fd, c->buf, sizeof c->buf, 0) > 0)
+        ; /* else the end would be a reset */
+    return 0;
+}
+
 static inline int kit_sip(struct kit_conn *c, const char *head)
 {
     int room = 256 * 1024; /* several segments: a smaller one waits for probes of its window */
@@ -313,6 +326,8 @@ static inline int kit_answer(struct kit_conn *c, const char *head)
 #define IS(word) !strncmp(path, word, sizeof word - 1)
     if (IS("/put"))
         return kit_put(c, head);
+    if (IS("/again"))
+        return kit_again(c, head);
     if (IS("/get") || IS("/full") || IS("/other"))
         return kit_get(c->fd, head, path, n);
     if (IS("/fail"))
