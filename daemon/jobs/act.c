@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * act.c - cancel, pause, resume, retry, seal; sets, successors and time limits.
+ * act.c - cancel, pause, resume, retry, seal; how jobs are taken in, and what their end brings.
  *
  * Control loop. A set's id stands for all its members.
  */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/fault.h"
 #include "core/log.h"
-#include "core/mem.h"
+#include "jobs/after.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
-
-#define LONGEST_MS (100ull * 366 * 86400 * 1000) /* a longer time limit is none */
-
-struct job_timer {
-    uv_timer_t timer;
-    struct life life;
-    struct room *room;
-    struct job *job; /* NULL: it has ended */
-    struct job_timer *prev, *next;
-};
+#include "jobs/timeout.h"
 
 /* ---- rows of a state that is kept ---- */
 
@@ -107,76 +97,6 @@ void room_reopen_set(struct room *r, struct job *set)
     job_enter(r, set, OCP_ENUM_state_waiting, OCP_ENUM_why_members);
 }
 
-/* ---- predecessors and successors ---- */
-
-static void predecessor_ended(struct room *r, struct job *j, uint64_t id, int succeeded)
-{
-    struct oc_err err;
-    if (job_is_over(j) || !j->n_after)
-        return;
-    if (!succeeded) {
-        oc_fail(&err, OCID_E_PREDECESSOR, 0, "job %" PRIu64 ", which it follows, has not succeeded",
-                id);
-        job_end(r, j, &err, NULL);
-    } else if (!--j->n_after && j->state == OCP_ENUM_state_waiting) {
-        room_admit(r, j);
-    }
-}
-
-struct looked_up {
-    uint64_t successor, id[1];
-};
-
-static void on_looked_up(struct room_op *o)
-{
-    struct looked_up *l = o->arg;
-    struct job *j = book_find(&o->room->book, l->successor);
-    int ok = o->op.n == 1 && o->op.jobs[0].state == OCP_ENUM_state_done && j &&
-             o->op.jobs[0].uid == j->uid;
-    if (j)
-        predecessor_ended(o->room, j, l->id[0], ok);
-}
-
-static void look_up(struct room *r, struct job *j, uint64_t id)
-{
-    struct looked_up *l = OC_NEW(struct looked_up);
-    l->successor = j->id;
-    l->id[0] = id;
-    struct room_op *o = room_op_new(r, STORE_READ_JOBS, on_looked_up, l);
-    o->text[0] = (char *)l;
-    o->op.ids = l->id;
-    o->op.n_ids = 1;
-    room_op_post(o);
-}
-
-/* An id that is not smaller than j's own names nothing that can end before it: the look-up says
- * so. */
-void room_watch_after(struct room *r, struct job *j, const struct ocp_job *spec)
-{
-    struct ocp_iter it = {0};
-    uint64_t id;
-    while (ocp_next_u64(&spec->after, &it, &id)) {
-        const struct job *before = id < j->id ? room_find(r, j->uid, id) : NULL;
-        if (before && before->state == OCP_ENUM_state_done)
-            continue;
-        j->n_after++;
-        if (before && !job_final(before))
-            book_after_add(&r->book, id, j->id);
-        else
-            look_up(r, j, id);
-    }
-}
-
-static void tell_successors(struct room *r, struct job *j)
-{
-    uint64_t id;
-    while ((id = book_after_take(&r->book, j->id))) {
-        struct job *next = book_find(&r->book, id);
-        if (next)
-            predecessor_ended(r, next, j->id, j->state == OCP_ENUM_state_done);
-    }
-}
-
 /* ---- birth, end ---- */
 
 struct job *room_set_of(const struct room *r, const struct job *j)
@@ -247,7 +167,7 @@ void room_park(struct room *r, struct job *j, enum ocp_state park)
 
 void room_on_final(struct room *r, struct job *j)
 {
-    room_end_timer(j);
+    timeout_end(j);
     tally_ended(j);
     if (j->set) {
         feed_touch(&r->feed, j->set);
@@ -255,78 +175,10 @@ void room_on_final(struct room *r, struct job *j)
     }
     if (j->tally)
         limits_drop_set(r, j->id);
-    tell_successors(r, j);
+    after_tell(r, j);
     if (++r->n_ended % 10000 == 0)
         room_prune(r);
     room_pump(r);
-}
-
-/* ---- time limits ---- */
-
-static void timer_gone(void *owner)
-{
-    struct job_timer *t = owner;
-    DL_DELETE(t->room->timers, t);
-    free(t);
-}
-
-static void timer_end(struct job_timer *t)
-{
-    if (!life_end(&t->life))
-        return;
-    if (t->job)
-        t->job->timer = NULL;
-    t->job = NULL;
-    life_close(&t->life, (uv_handle_t *)&t->timer);
-    life_done(&t->life);
-}
-
-static void act_on_members(struct room *r, enum room_act act, struct job *set);
-
-static void on_time_over(uv_timer_t *timer)
-{
-    struct job_timer *t = OC_OWNER(timer, struct job_timer, timer);
-    struct job *j = t->job;
-    struct oc_err err;
-    oc_fail(&err, OCID_E_JOB_TIMEOUT, 0, "the job's own time limit has passed");
-    timer_end(t);
-    if (j->run)
-        run_stop(j->run, &err, OCP_ENUM_state_failed);
-    else
-        job_end(t->room, j, &err, NULL);
-    if (j->tally)
-        act_on_members(t->room, ACT_CANCEL, j);
-}
-
-void room_limit_time(struct room *r, struct job *j, uint64_t timeout_ms)
-{
-    if (timeout_ms > LONGEST_MS)
-        return;
-    struct job_timer *t = OC_NEW(struct job_timer);
-    int64_t left = j->created_at + (int64_t)timeout_ms - clock_wall_ms();
-    t->room = r;
-    t->job = j;
-    j->timer = t;
-    DL_APPEND(r->timers, t);
-    life_init(&t->life, timer_gone, t);
-    uv_timer_init(r->uv, &t->timer);
-    life_open(&t->life, (uv_handle_t *)&t->timer);
-    uv_timer_start(&t->timer, on_time_over, left > 0 ? (uint64_t)left : 0, 0);
-}
-
-void room_end_timer(struct job *j)
-{
-    if (j->timer)
-        timer_end(j->timer);
-}
-
-void room_end_timers(struct room *r)
-{
-    struct job_timer *t, *next;
-    DL_FOREACH_SAFE(r->timers, t, next)
-    {
-        timer_end(t);
-    }
 }
 
 /* ---- what people ask for ---- */
@@ -404,17 +256,6 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
     return 0;
 }
 
-/* Predecessors are looked at afresh: some may have ended since. */
-static void watch_again(struct room *r, struct job *j, const struct ocp_job *spec)
-{
-    struct ocp_iter it = {0};
-    uint64_t id;
-    while (ocp_next_u64(&spec->after, &it, &id))
-        book_after_drop(&r->book, id, j->id);
-    j->n_after = 0;
-    room_watch_after(r, j, spec);
-}
-
 static int retry(struct room *r, struct job *j, struct oc_err *err)
 {
     struct ocp_job spec;
@@ -438,7 +279,7 @@ static int retry(struct room *r, struct job *j, struct oc_err *err)
     j->tries = j->attempt = 0;
     j->again = 1;
     job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
-    watch_again(r, j, &spec);
+    after_watch_again(r, j, &spec);
     write_state(r, j);
     return 0;
 }
@@ -471,8 +312,7 @@ static int act_one(struct room *r, enum room_act act, struct job *j, struct oc_e
     }
 }
 
-/* The members first; then a cancelled set ends even if more were to come. */
-static void act_on_members(struct room *r, enum room_act act, struct job *set)
+void room_act_on_members(struct room *r, enum room_act act, struct job *set)
 {
     struct job *j, *next;
     for (j = set->tally->kin; j; j = next) {
@@ -490,9 +330,10 @@ int room_act(struct room *r, uint32_t uid, enum room_act act, uint64_t id, struc
         return act_one(r, act, j, err);
     if (job_is_over(j) && !(act == ACT_CANCEL && is_cancelled(j)))
         return refuse(j, act == ACT_CANCEL ? "cancelled" : "changed", err);
+    /* a cancelled set ends even if more were to come; a pull that still lists is at work itself */
     if (act == ACT_CANCEL || (j->kind == OCP_ENUM_kind_pull && !j->tally->sealed))
-        act_one(r, act, j, NULL); /* a pull that still lists is at work itself */
-    act_on_members(r, act, j);
+        act_one(r, act, j, NULL);
+    room_act_on_members(r, act, j);
     return 0;
 }
 

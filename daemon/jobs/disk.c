@@ -14,9 +14,11 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "jobs/after.h"
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
+#include "jobs/timeout.h"
 #include "jobs/watch.h"
 
 enum {
@@ -349,7 +351,7 @@ static void load_job(void *arg, const struct store_job *row)
     job_spec(j, &spec);
     room_adopt(r, j, ocp_str_copy(row->client, label, sizeof label));
     if (spec.timeout_ms)
-        room_limit_time(r, j, spec.timeout_ms);
+        timeout_begin(r, j, spec.timeout_ms);
 }
 
 static void load_xfer(void *arg, const struct store_xfer *row)
@@ -444,7 +446,7 @@ static void admit_all(struct room *r)
     for (struct job *j = book_each(&r->book, 0); j; j = book_each(&r->book, j->id + 1)) {
         job_spec(j, &spec);
         if (spec.after.count)
-            room_watch_after(r, j, &spec);
+            after_watch(r, j, &spec);
         if (spec.in_memory && !j->ending)
             end_lost(r, j);
         if (j->state != OCP_ENUM_state_paused && !j->ending)

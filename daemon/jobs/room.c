@@ -18,6 +18,7 @@
 #include "jobs/hung.h"
 #include "jobs/refused.h"
 #include "jobs/run.h"
+#include "jobs/timeout.h"
 
 enum {
     READY_AHEAD = 32,       /* small jobs read and summed before their connection is free */
@@ -176,34 +177,37 @@ static int is_put_aside(struct room *r, struct job *j, enum sched_queue q)
     return 1;
 }
 
+/* The next one of that queue: 1: it is begun, 0: it was put aside, -1: there is none that may go.
+ */
+static int start_next(struct room *r, enum sched_queue q)
+{
+    struct job *j = sched_take(&r->sched, q);
+    if (!j)
+        return -1;
+    if (is_put_aside(r, j, q))
+        return 0;
+    sched_charge(j, q, j->bytes);
+    run_start(r, j);
+    return 1;
+}
+
 static void start_some(struct room *r)
 {
-    struct job *j;
     unsigned n_held = 0;
+    int begun;
     if (r->stopping)
         return;
     unsigned ahead = r->n_starting[0] + (unsigned)r->sched.n_queued[READY_EXPRESS];
     if (ahead > READY_AHEAD - START_BATCH)
         ahead = READY_AHEAD; /* one wake-up of the pool for several, a little later */
     while (ahead < READY_AHEAD && n_held < HOLD_TURN &&
-           (j = sched_take(&r->sched, START_EXPRESS))) {
-        if (is_put_aside(r, j, START_EXPRESS)) {
-            n_held++;
-            continue;
-        }
-        ahead++;
-        sched_charge(j, START_EXPRESS, j->bytes);
-        run_start(r, j);
+           (begun = start_next(r, START_EXPRESS)) >= 0) {
+        ahead += (unsigned)begun;
+        n_held += !begun;
     }
     while (r->n_starting[1] + r->sched.n_queued[READY_BULK] < READY_BULK_AHEAD &&
-           n_held < HOLD_TURN && (j = sched_take(&r->sched, START_BULK))) {
-        if (is_put_aside(r, j, START_BULK)) {
-            n_held++;
-            continue;
-        }
-        sched_charge(j, START_BULK, j->bytes);
-        run_start(r, j);
-    }
+           n_held < HOLD_TURN && (begun = start_next(r, START_BULK)) >= 0)
+        n_held += !begun;
     if (n_held == HOLD_TURN)
         room_pump(r);
 }
@@ -468,7 +472,7 @@ void room_close(struct room *r)
         uv_close((uv_handle_t *)&r->probe.timer, NULL);
     hung_close(r);
     refused_close(r);
-    room_end_timers(r);
+    timeouts_close(r);
     room_end_sleep(r);
     room_close_disk(r);
     while (r->saved) {

@@ -259,13 +259,8 @@ void room_line_up(struct room *r, struct job *j, int at_head);
 /* Queues it, or lets it wait for its predecessors. */
 void room_admit(struct room *r, struct job *j);
 
-/* Looks up what its predecessors in `after` have come to; the job waits meanwhile. */
-void room_watch_after(struct room *r, struct job *j, const struct ocp_job *spec);
-
-/* Starts the clock of a job with a time limit. */
-void room_limit_time(struct room *r, struct job *j, uint64_t timeout_ms);
-void room_end_timers(struct room *r);
-void room_end_timer(struct job *j);
+/* On each of a set's members that has not ended. */
+void room_act_on_members(struct room *r, enum room_act act, struct job *set);
 
 /* Members of a pull, packed job messages; done as in struct submit_ask. cursor: where the next
  * page begins, written in the same commit; NULL: this was the last. */

@@ -15,9 +15,11 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "jobs/after.h"
 #include "jobs/files.h"
 #include "jobs/room.h"
 #include "jobs/spec.h"
+#include "jobs/timeout.h"
 
 enum { PIPE_BYTES = 1 << 20 };
 
@@ -128,9 +130,9 @@ static void take_one(struct batch *b, struct job *j)
     job_spec(j, &spec);
     room_adopt(r, j, b->label);
     if (spec.timeout_ms)
-        room_limit_time(r, j, spec.timeout_ms);
+        timeout_begin(r, j, spec.timeout_ms);
     if (spec.after.count)
-        room_watch_after(r, j, &spec);
+        after_watch(r, j, &spec);
     if (j->set && job_is_over(j->set)) {
         oc_fail(&err, OCID_E_CANCELLED, 0, "its set ended while it was taken");
         job_end(r, j, &err, NULL);
