@@ -6,9 +6,6 @@
  * A stream is a put of what comes down a pipe: its bytes go to the spool file as far as the planner
  * has room for them, and what has arrived is cut out of it again. See stream_feed().
  */
-#include <inttypes.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -235,184 +232,6 @@ static void with_plan(struct run *u)
 
 /* ---- steps ---- */
 
-static enum oci_sum_kind sum_kind(const struct run *u)
-{
-    switch (u->room->config->transfer_checksum) {
-    case CONFIG_CHECKSUM_OFF:
-        return OCI_SUM_NONE;
-    case CONFIG_CHECKSUM_MD5:
-        return OCI_SUM_MD5;
-    case CONFIG_CHECKSUM_CRC32C:
-        return OCI_SUM_CRC32C;
-    default:
-        return u->account->sums == SUMS_NO_CRC32C ? OCI_SUM_NONE : OCI_SUM_CRC32C;
-    }
-}
-
-/* What the engine sums: CRC32C; MD5 too while it is not known whether the endpoint does CRC32C. */
-static unsigned engine_sums(const struct run *u)
-{
-    enum config_checksum how = u->room->config->transfer_checksum;
-    if (how == CONFIG_CHECKSUM_OFF)
-        return 0;
-    if (how == CONFIG_CHECKSUM_MD5)
-        return XFER_CRC32C | XFER_MD5;
-    if (how == CONFIG_CHECKSUM_CRC32C || u->account->sums == SUMS_CRC32C)
-        return XFER_CRC32C;
-    return XFER_CRC32C | XFER_MD5;
-}
-
-/* The texts of a put's options, NUL-ended, in one place. */
-struct put_texts {
-    struct oci_put_options o;
-    struct oci_pair pairs[64];
-    char *owned[8 + 2 * 64];
-    unsigned n;
-};
-
-static const char *own(struct put_texts *t, struct ocp_str s)
-{
-    if (!s.n)
-        return NULL;
-    return t->owned[t->n++] = oc_strndup(s.p, s.n);
-}
-
-static void texts_init(struct put_texts *t, const struct ocp_job *s)
-{
-    memset(t, 0, sizeof *t);
-    t->o.content_type = own(t, s->content_type);
-    t->o.content_encoding = own(t, s->content_encoding);
-    t->o.content_language = own(t, s->content_language);
-    t->o.content_disposition = own(t, s->content_disposition);
-    t->o.cache_control = own(t, s->cache_control);
-    t->o.storage_tier = own(t, s->storage_tier);
-    t->o.if_match = own(t, s->if_match);
-    t->o.if_absent = s->if_absent;
-    t->o.metadata = t->pairs;
-    struct ocp_iter it = {0};
-    struct ocp_str k, v;
-    while (t->o.n_metadata < 64 && ocp_next_pair(&s->metadata, &it, &k, &v)) {
-        struct oci_pair *pair = &t->pairs[t->o.n_metadata++];
-        pair->name = t->owned[t->n++] = oc_strndup(k.p, k.n);
-        pair->value = t->owned[t->n++] = oc_strndup(v.p, v.n);
-    }
-}
-
-static void texts_fini(struct put_texts *t)
-{
-    while (t->n)
-        free(t->owned[--t->n]);
-}
-
-static void body_of(struct run *u, struct run_request *q)
-{
-    struct put *p = u->of;
-    q->x.sums = engine_sums(u);
-    q->x.offset = q->step.offset;
-    q->x.length = q->step.length;
-    if (p->bytes) { /* whole and at hand: its sum is in the headers already */
-        q->x.from = BODY_REQUEST;
-        q->x.call.body = p->bytes + q->step.offset;
-        return;
-    }
-    q->x.from = BODY_FILE;
-    q->x.file = xfer_file_ref(p->file);
-    if (!spec_is_stream(&u->spec)) /* looked at before the last bytes of each request leave */
-        q->x.source =
-            (struct xfer_source){1, p->identity.size, p->identity.inode, p->identity.mtime_ns};
-}
-
-static int build_put(struct run *u, struct run_request *q, const struct oci_where *w,
-                     struct oc_err *err)
-{
-    struct put *p = u->of;
-    struct put_texts t;
-    texts_init(&t, &u->spec);
-    t.o.sum.kind = sum_kind(u);
-    if (t.o.sum.kind == OCI_SUM_MD5)
-        t.o.sum.kind = OCI_SUM_NONE; /* compared with the answer's */
-    t.o.sum.known = p->bytes && t.o.sum.kind == OCI_SUM_CRC32C;
-    t.o.sum.crc32c = p->sums.crc32c;
-    int rc = oci_call_put(w, q->step.length, &t.o, &q->x.call, err);
-    texts_fini(&t);
-    if (rc)
-        return rc;
-    body_of(u, q);
-    q->x.sum_first = q->x.from == BODY_FILE && t.o.sum.kind == OCI_SUM_CRC32C;
-    q->x.if_absent = u->spec.if_absent;
-    return 0;
-}
-
-static int build_create(struct run *u, struct run_request *q, const struct oci_where *w,
-                        struct oc_err *err)
-{
-    struct put_texts t;
-    texts_init(&t, &u->spec);
-    t.o.sum.kind = sum_kind(u) == OCI_SUM_CRC32C ? OCI_SUM_CRC32C : OCI_SUM_NONE;
-    int rc = oci_call_upload_create(w, &t.o, &q->x.call, err);
-    texts_fini(&t);
-    q->x.if_absent = u->spec.if_absent;
-    return rc;
-}
-
-static int build_part(struct run *u, struct run_request *q, const struct oci_where *w,
-                      struct oc_err *err)
-{
-    struct put *p = u->of;
-    struct oci_sum sum = {.kind = sum_kind(u) == OCI_SUM_CRC32C ? OCI_SUM_CRC32C : OCI_SUM_NONE};
-    int rc = oci_call_upload_part(w, p->upload_id, q->step.part_no, q->step.length, &sum,
-                                  &q->x.call, err);
-    if (!rc)
-        body_of(u, q);
-    return rc;
-}
-
-static int build_commit(struct run *u, struct run_request *q, const struct oci_where *w,
-                        struct oc_err *err)
-{
-    struct put *p = u->of;
-    struct put_facts f;
-    char match[129];
-    xfer_put_facts(p->plan, &f);
-    struct oci_part_etag *parts = oc_new(f.n_parts, sizeof *parts);
-    for (uint32_t i = 0; i < f.n_parts; i++)
-        parts[i] = (struct oci_part_etag){i + 1, xfer_put_etag(p->plan, i + 1, NULL)};
-    int rc = oci_call_upload_commit(
-        w, p->upload_id, parts, f.n_parts,
-        u->spec.if_match.n ? ocp_str_copy(u->spec.if_match, match, sizeof match) : NULL,
-        u->spec.if_absent, &q->x.call, err);
-    free(parts);
-    q->x.if_absent = u->spec.if_absent;
-    return rc;
-}
-
-static int build(struct run *u, struct run_request *q, struct oc_err *err)
-{
-    struct put *p = u->of;
-    struct run_names names;
-    struct oci_where w = run_where(u, &names);
-    switch (q->step.op) {
-    case OP_PUT:
-        return build_put(u, q, &w, err);
-    case OP_CREATE:
-        return build_create(u, q, &w, err);
-    case OP_PART:
-        return build_part(u, q, &w, err);
-    case OP_LIST_PARTS:
-        q->x.max_memory = OCI_BODY_MAX;
-        return oci_call_parts(&w, p->upload_id, OCI_PAGE_MAX, p->page[0] ? p->page : NULL,
-                              &q->x.call, err);
-    case OP_COMMIT:
-        return build_commit(u, q, &w, err);
-    case OP_HEAD:
-        return oci_call_head(&w, NULL, &q->x.call, err);
-    case OP_ABORT:
-        return oci_call_upload_abort(&w, p->upload_id, &q->x.call, err);
-    default:
-        return oc_fail(err, OCID_E_INTERNAL, 0, "a put has no such step");
-    }
-}
-
 static int lacks_source(const struct run *u, enum step_op op)
 {
     const struct put *p = u->of;
@@ -435,7 +254,7 @@ static int request(struct run *u, const struct xfer_step *s)
     }
     struct run_request *q = run_request_new(u);
     q->step = *s;
-    if (build(u, q, &err)) {
+    if (put_build(u, q, &err)) {
         run_request_drop(q);
         xfer_put_end(p->plan, s, STEP_FATAL, NULL, 0);
         run_fail(u, &err);
@@ -468,7 +287,7 @@ static struct store_xfer row_of(const struct run *u)
                                                                               : f.size,
                                .part_bytes = f.part_bytes,
                                .remote_id = ocp_str(p->upload_id),
-                               .has_crc32c = f.whole->has_crc32c && engine_sums(u),
+                               .has_crc32c = f.whole->has_crc32c && put_engine_sums(u),
                                .crc32c = f.whole->crc32c,
                                .md5 = ocp_str(f.whole->md5)};
 }
@@ -592,84 +411,6 @@ static enum run_sent send_next(struct run *u)
 
 /* ---- answers ---- */
 
-/* Do the service's sums of a body agree with ours? 0, or OCID_E_CHECKSUM with both values. */
-static int sums_agree(struct run *u, struct run_request *q, struct oc_err *err)
-{
-    struct put *p = u->of;
-    const struct oci_reply *r = &q->x.reply;
-    char md5[32];
-    p->verified = OCP_ENUM_verified_none;
-    if (u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF)
-        return 0;
-    if (r->has_crc32c) {
-        if (r->crc32c != q->x.crc32c)
-            return oc_fail(err, OCID_E_CHECKSUM, 0,
-                           "%s arrived changed: CRC32C %08x was sent, %08x arrived", u->what,
-                           q->x.crc32c, r->crc32c);
-        u->account->sums = SUMS_CRC32C;
-        p->verified = OCP_ENUM_verified_crc32c;
-        return 0;
-    }
-    if (u->account->sums == SUMS_UNKNOWN && sum_kind(u) == OCI_SUM_CRC32C) {
-        u->account->sums = SUMS_NO_CRC32C;
-        log_info("%s does not answer with CRC32C: bodies are proven by MD5",
-                 u->account->at->storage.host);
-    }
-    if (!r->opc_content_md5 || !q->x.has_md5)
-        return oc_fail(err, OCID_E_CHECKSUM, 0, "%s: the answer holds no checksum to prove it by",
-                       u->what);
-    oci_base64(q->x.md5, sizeof q->x.md5, md5);
-    if (strcmp(md5, r->opc_content_md5))
-        return oc_fail(err, OCID_E_CHECKSUM, 0, "%s arrived changed: MD5 %s was sent, %s arrived",
-                       u->what, md5, r->opc_content_md5);
-    p->verified = OCP_ENUM_verified_md5;
-    return 0;
-}
-
-/* Whether the object of an answer is ours, by the best sum that both sides have. */
-enum sameness { SAME, OTHER, SAME_UNKNOWN };
-
-static enum sameness compare(struct put *p, const struct put_sums *ours, const struct oci_reply *r)
-{
-    const char *md5 = r->opc_multipart_md5 ? r->opc_multipart_md5 : r->content_md5;
-    if (r->has_crc32c && ours->has_crc32c) {
-        p->verified = OCP_ENUM_verified_crc32c;
-        return r->crc32c == ours->crc32c ? SAME : OTHER;
-    }
-    if (!md5 || !ours->md5[0])
-        return SAME_UNKNOWN;
-    p->verified = OCP_ENUM_verified_md5;
-    return strcmp(md5, ours->md5) ? OTHER : SAME;
-}
-
-/* What the sums of the object of a commit have to be. */
-static struct put_sums whole_of(const struct run *u)
-{
-    const struct put *p = u->of;
-    struct put_facts f;
-    xfer_put_facts(p->plan, &f);
-    struct put_sums whole = *f.whole;
-    whole.has_crc32c = whole.has_crc32c && engine_sums(u); /* else nothing was summed here */
-    return whole;
-}
-
-/* The object's sum against the one that its parts combine to. */
-static int object_agrees(struct run *u, struct run_request *q, struct oc_err *err)
-{
-    struct put *p = u->of;
-    const struct oci_reply *r = &q->x.reply;
-    struct put_sums whole = whole_of(u);
-    if (u->room->config->transfer_checksum == CONFIG_CHECKSUM_OFF || compare(p, &whole, r) != OTHER)
-        return 0;
-    if (r->has_crc32c && whole.has_crc32c)
-        return oc_fail(err, OCID_E_CHECKSUM, 0,
-                       "%s was put together wrong: CRC32C %08x of its parts, %08x at the service",
-                       u->what, whole.crc32c, r->crc32c);
-    return oc_fail(err, OCID_E_CHECKSUM, 0,
-                   "%s was put together wrong: MD5 %s of its parts, %s at the service", u->what,
-                   whole.md5, r->opc_multipart_md5);
-}
-
 static void on_part_saved(struct room_op *o)
 {
     struct run *u = o->arg;
@@ -701,70 +442,6 @@ static int on_listed(void *arg, const struct oci_part *part)
     return 0;
 }
 
-/* ---- whose is it? ---- */
-
-static void on_summed(struct file_task *t)
-{
-    struct run *u = t->arg;
-    struct put *p = u->of;
-    struct oc_err err = t->err;
-    p->at_source = 0;
-    if (!err.code && t->verb == FILE_SUM) {
-        oci_base64(t->md5, sizeof t->md5, p->sums.md5);
-    } else if (!err.code) {
-        p->sums.has_crc32c = 1;
-        p->sums.crc32c = t->crc32c;
-    }
-    file_task_free(t);
-    run_go_on(u, &err);
-}
-
-/* Reads the source for its sum of that kind; HEAD is asked once more when it is there. */
-static void sum_source(struct run *u, enum file_verb verb, uint64_t size)
-{
-    struct put *p = u->of;
-    struct file_task *t = file_task_new(verb, on_summed, u);
-    t->path = copy(u->spec.source);
-    t->file = xfer_file_ref(p->file);
-    t->size = t->length = size;
-    p->at_source = 1;
-    run_work_begin(u);
-    file_task_submit(u->room->gate, t);
-}
-
-static void sum_bytes(struct put *p, uint64_t size)
-{
-    unsigned char md5[OCI_MD5_SIZE];
-    if (EVP_Digest(p->bytes, size, md5, NULL, EVP_md5(), NULL))
-        oci_base64(md5, sizeof md5, p->sums.md5);
-}
-
-/* HEAD after a lost answer: is what is there ours? Only a proof counts: to call another's object
- * ours would be to lose the source's bytes. Where the sums that are at hand are not those of the
- * answer, the source's own is made: STEP_AGAIN. */
-static enum step_end judge_head(struct run *u, struct run_request *q)
-{
-    struct put *p = u->of;
-    struct put_facts f;
-    const struct oci_reply *r = &q->x.reply;
-    xfer_put_facts(p->plan, &f);
-    struct put_sums whole = whole_of(u);
-    if (r->content_length != (int64_t)f.size)
-        return STEP_NO_UPLOAD;
-    enum sameness same = compare(p, &whole, r);
-    if (same == SAME_UNKNOWN && p->bytes && !p->sums.md5[0])
-        sum_bytes(p, f.size);
-    if (same == SAME_UNKNOWN)
-        same = compare(p, &p->sums, r);
-    if (same != SAME_UNKNOWN)
-        return same == SAME ? STEP_OK : STEP_NO_UPLOAD;
-    if (!p->file ||
-        (!r->has_crc32c && !r->content_md5)) /* nothing to compare, or nothing with it */
-        return STEP_NO_UPLOAD;
-    sum_source(u, r->has_crc32c ? FILE_CRC : FILE_SUM, f.size);
-    return STEP_AGAIN;
-}
-
 /* What a success means for the plan; an err of its own where the answer is not good enough. */
 static enum step_end judge(struct run *u, struct run_request *q, struct oc_err *err)
 {
@@ -773,7 +450,7 @@ static enum step_end judge(struct run *u, struct run_request *q, struct oc_err *
     switch (q->step.op) {
     case OP_PUT:
     case OP_PART:
-        if (sums_agree(u, q, err))
+        if (put_sums_agree(u, q, err))
             return STEP_AGAIN;
         break;
     case OP_CREATE:
@@ -787,11 +464,11 @@ static enum step_end judge(struct run *u, struct run_request *q, struct oc_err *
         run_take_text(p->page, sizeof p->page, r->opc_next_page);
         return p->page[0] ? STEP_AGAIN : STEP_OK;
     case OP_COMMIT: /* it is there already: HEAD tells whether it or the answer is damaged */
-        if (object_agrees(u, q, err))
+        if (put_object_agrees(u, q, err))
             return STEP_LOST;
         break;
     case OP_HEAD: {
-        enum step_end how = judge_head(u, q);
+        enum step_end how = put_is_ours(u, q);
         if (how == STEP_OK)
             break;
         if (how == STEP_NO_UPLOAD && p->refused.code) { /* it is another's */
@@ -846,10 +523,11 @@ static enum step_end judge_failure(const struct run *u, const struct run_request
 }
 
 /* Nobody can know the id of what it has made: a person has to look. */
-static void tell_lost(const struct run *u, const struct run_request *q, int ok)
+static void tell_lost(const struct run *u, const struct run_request *q, enum step_end how)
 {
+    int status = q->x.reply.status; /* 0: no answer came */
     if (q->step.op == OP_CREATE &&
-        (q->x.n_sent > 1 || (!ok && q->x.sent_any && !q->x.reply.status)))
+        (q->x.n_sent > 1 || (how != STEP_OK && q->x.sent_any && (!status || status / 100 == 2))))
         log_warn(
             "%s: an answer to the making of its upload was lost; 'ocictl uploads' shows whether "
             "one is left over",
@@ -861,10 +539,10 @@ static void answered(struct run *u, struct run_request *q, int ok)
     struct put *p = u->of;
     struct put_facts f;
     struct oc_err err = {0};
-    tell_lost(u, q, ok);
     if (q->step.op == OP_PUT || q->step.op == OP_COMMIT)
         u->job->unseen |= ok || run_unseen(q, ok);
     enum step_end how = ok ? judge(u, q, &err) : judge_failure(u, q);
+    tell_lost(u, q, how);
     if (!ok)
         err = q->x.err;
     if (q->step.op == OP_PUT && q->x.sum_first && q->x.sent_any) {

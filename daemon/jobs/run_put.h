@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * run_put.h - what run_put.c and run_stream.c know of an upload.
+ * run_put.h - what run_put.c, run_stream.c, put_requests.c and put_proof.c know of an upload.
  *
- * Control loop; private to the two.
+ * Control loop; private to these.
  */
 #ifndef JOBS_RUN_PUT_H
 #define JOBS_RUN_PUT_H
@@ -39,6 +39,24 @@ void put_on_source(struct file_task *t);
 
 /* Fills in the row of the transfer as it stands, for a STORE_XFER. */
 void put_row_to(const struct run *u, struct room_op *o);
+
+/* put_requests.c: the request of a step. 0, or an error for which the job fails. */
+int put_build(struct run *u, struct run_request *q, struct oc_err *err);
+
+/* put_proof.c: what the service is told to sum, and what the engine sums (XFER_…): CRC32C; MD5 too
+ * while it is not known whether the endpoint does CRC32C. */
+enum oci_sum_kind put_sum_kind(const struct run *u);
+unsigned put_engine_sums(const struct run *u);
+
+/* An answer to PUT or PART: do the service's sums of the body agree with ours? To COMMIT: does the
+ * object's with the one that its parts come to? 0, or OCID_E_CHECKSUM with both values. */
+int put_sums_agree(struct run *u, struct run_request *q, struct oc_err *err);
+int put_object_agrees(struct run *u, struct run_request *q, struct oc_err *err);
+
+/* HEAD after a lost answer: is what is there ours? Only a proof counts: to call another's object
+ * ours would be to lose the source's bytes. STEP_OK, or STEP_NO_UPLOAD: it is not; where the sums
+ * that are at hand are not those of the answer, the source's own is made: STEP_AGAIN. */
+enum step_end put_is_ours(struct run *u, struct run_request *q);
 
 /* Opens the spool file, then put_on_source(). Without its pipe a stream goes on only if its end was
  * read in an earlier life; else the job fails. */
