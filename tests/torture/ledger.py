@@ -170,8 +170,7 @@ class Ledger:
         if verb in ("pause", "resume") and "error" not in ack:
             item.paused = verb == "pause"
         if verb == "retry" and "error" not in ack:
-            for one in [item, *getattr(item, "members", ())]:
-                one.retried = one.before is not None
+            item.retried = item.before is not None  # a member may still be cleaned up behind
         if verb == "seal" and "error" not in ack:
             item.sealed = True
         return "error" not in ack
