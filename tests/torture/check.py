@@ -73,12 +73,12 @@ class Check:
 
     # At any moment after the daemon has gone.
 
-    def dead(self, died_at):
+    def dead(self):
         """What must hold whatever has just happened to the daemon."""
         queue = self.queue()
         self._accepted(queue)
         self._destinations()
-        self._uploads(queue, died_at)
+        self._uploads(queue)
         self._links(queue)
         if queue:
             self._acts(queue)
@@ -134,7 +134,7 @@ class Check:
                 raise Violation(f"{item}: {item.dest.name} holds {len(found)} bytes that are not "
                                 "the object's")
 
-    def _uploads(self, queue, died_at):
+    def _uploads(self, queue):
         """Each unfinished upload is known by its id, or by an intent when it was first seen, or the
         log has said that an answer was lost."""
         ledger = self.world.ledger
@@ -149,7 +149,7 @@ class Check:
             phase, remote = queue.transfers.get(found, (None, None))
             if remote == upload["uploadId"]:
                 continue
-            if phase == INTENT or self.world.arrived_after(upload, died_at) or \
+            if phase == INTENT or self.world.arrived_late(upload) or \
                     LOST.format(upload["object"]) in self.world.ocid.log():
                 ledger.orphans.add(upload["uploadId"])
                 continue
