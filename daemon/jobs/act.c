@@ -11,6 +11,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "jobs/refused.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
 
@@ -386,6 +387,7 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
         return 0;
     }
     if (j->asleep) {
+        refused_look(r, j);
         room_admit(r, j);
         return 0;
     }
