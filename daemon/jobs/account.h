@@ -46,6 +46,7 @@ struct account {
     char *tenancy, *user;
     char namespace[257];
     int asking_namespace;
+    unsigned n_renewed;    /* how often that has ended */
     int renewing;          /* the signer has been told that they were refused */
     struct oc_err refused; /* refused.c's: code 0: the service takes them, as far as we know */
     int may_look;          /* refused.c's: the next job is started nevertheless */

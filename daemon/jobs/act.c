@@ -10,6 +10,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "jobs/after.h"
+#include "jobs/refused.h"
 #include "jobs/room.h"
 #include "jobs/run.h"
 #include "jobs/timeout.h"
@@ -238,6 +239,7 @@ static int resume(struct room *r, struct job *j, struct oc_err *err)
         return 0;
     }
     if (j->asleep) {
+        refused_look(r, j);
         room_admit(r, j);
         return 0;
     }

@@ -49,11 +49,10 @@ static struct job *first_asleep(const struct room *r, const struct account *a)
     return NULL;
 }
 
-/* One of the account's tries again, each in turn; 0: none waits. */
-static int look(struct room *r, struct account *a)
+/* One of those that were refused tries again, each in turn. 0: there is none. */
+static int look_again(struct room *r, const struct account *a)
 {
     struct run *u;
-    struct job *j;
     DL_FOREACH (r->runs, u) {
         if (!waits(u, a))
             continue;
@@ -62,13 +61,25 @@ static int look(struct room *r, struct account *a)
         try_again(u);
         return 1;
     }
-    if (!a->refused.code || !(j = first_asleep(r, a))) {
+    return 0;
+}
+
+/* One that never was tries: perhaps it is what the others ask for. 0: there is none. */
+static int look_anew(struct room *r, struct account *a)
+{
+    struct job *j = a->refused.code ? first_asleep(r, a) : NULL;
+    a->may_look = j != NULL;
+    if (j)
+        room_admit(r, j);
+    return j != NULL;
+}
+
+static int look(struct room *r, struct account *a)
+{
+    int n = look_again(r, a) + look_anew(r, a);
+    if (!n)
         a->refused.code = 0;
-        return 0;
-    }
-    a->may_look = 1;
-    room_admit(r, j);
-    return 1;
+    return n;
 }
 
 static void on_timer(uv_timer_t *t)
@@ -136,6 +147,13 @@ int refused_sleeps(struct room *r, struct job *j)
     job_note(j, &a->refused);
     room_sleep(r, j, OCP_ENUM_why_login, 0);
     return 1;
+}
+
+void refused_look(struct room *r, const struct job *j)
+{
+    struct account *a = account_of(r, j);
+    if (a && a->refused.code)
+        a->may_look = 1;
 }
 
 void refused_forget(struct room *r)

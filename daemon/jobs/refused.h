@@ -22,6 +22,9 @@ void refused_ends(struct account *a, struct run *u);
 /* 1: j, which is about to be started, sleeps: its account is refused. */
 int refused_sleeps(struct room *r, struct job *j);
 
+/* A person has j try at once, which sleeps. */
+void refused_look(struct room *r, const struct job *j);
+
 /* Keys or settings are others now: nothing is known. */
 void refused_forget(struct room *r);
 

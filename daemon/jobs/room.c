@@ -385,11 +385,14 @@ static void on_renewed(void *arg, const char *text, const struct oc_err *err)
 {
     struct account *a = arg;
     a->renewing = 0;
+    a->n_renewed++;
     if (!a->room) {
         if (a->facts != ACCOUNT_ASKING)
             account_free(a);
         return;
     }
+    if (a->facts == ACCOUNT_KNOWN)
+        a->facts = ACCOUNT_NEW; /* they may be others */
     if (err->code)
         log_warn("keys are used as they were: %s", err->text);
     else if (text && *text)

@@ -22,7 +22,7 @@
 #include "jobs/room.h"
 #include "proto/text.h"
 
-enum { RETRY_BASE_MS = 500, EPHEMERAL_TRIES = 4, AUTH_TRIES = 2 };
+enum { RETRY_BASE_MS = 500, EPHEMERAL_TRIES = 4 };
 
 static const struct run_ops *ops_of(int kind)
 {
@@ -492,6 +492,7 @@ void run_post(struct run *u, struct run_request *q)
     DL_APPEND(u->requests, q);
     q->bulk = (uint8_t)sched_is_bulk(u->job);
     q->n_kicks = u->n_kicks;
+    q->n_renewed = u->account->n_renewed;
     u->n_requests++;
     room_count_request(u->room, q);
     engine_post(u->room->engine, &q->x);
@@ -528,14 +529,15 @@ static void mend_auth(struct run *u, struct run_request *q)
         err->code = OCID_E_UNAVAILABLE;
         return;
     }
-    int fresh = !u->account->renewing; /* else it was signed with what is being replaced */
-    if (fresh && q->n_kicks == u->n_kicks && ++u->n_auth >= AUTH_TRIES) {
+    if (u->n_auth && q->n_kicks == u->n_kicks && q->n_renewed > u->n_renewed) {
         if (u->job->durable) {
             err->code = OCID_E_LOGIN;
             refused_begins(u->account, u, err);
         }
         return;
     }
+    if (!u->n_auth++) /* what is signed after the next renewal is signed afresh */
+        u->n_renewed = u->account->n_renewed;
     room_refused(u->room, u->account);
     err->code = OCID_E_UNAVAILABLE;
 }

@@ -32,6 +32,7 @@ struct run_request {
     struct flow *flow;   /* its host's */
     uint8_t bulk, apart; /* counted as such */
     unsigned n_kicks;    /* the run's, when it was sent */
+    unsigned n_renewed;  /* the account's, when it was sent */
 };
 
 enum run_sent {
@@ -72,6 +73,7 @@ struct run {
     unsigned n_work;     /* in the pool or with the store */
     unsigned n_kicks;    /* somebody had the run try again: older refusals do not count */
     unsigned n_auth;     /* 401s since the last success */
+    unsigned n_renewed;  /* the account's, when the first of these came */
     uint64_t retry_at;   /* wall clock; 0: not waiting for a retry */
     uv_timer_t timer;    /* for the retry */
     struct life life;

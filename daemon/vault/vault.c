@@ -161,6 +161,11 @@ static void facts_forget(struct vault *v)
         if (!p->asked)
             profile_free(v, p);
     }
+}
+
+static void facts_changed(struct vault *v)
+{
+    facts_forget(v);
     if (v->on_change)
         v->on_change(v->arg);
 }
@@ -372,8 +377,10 @@ static void take_done(struct vault *v, struct call *c, const struct wire_head *h
     words[n] = 0;
     if (head->code)
         oc_fail(&c->err, head->code, 0, "%s", words);
-    if (c->verb != WIRE_OFFSET && c->verb != WIRE_FETCHED)
+    if (c->verb == WIRE_REFUSED) /* they were read again, and are what they were as a rule */
         facts_forget(v);
+    else if (c->verb != WIRE_OFFSET && c->verb != WIRE_FETCHED)
+        facts_changed(v);
     call_answer(v, c, head->code ? "" : words);
 }
 
@@ -414,7 +421,7 @@ static int take_reply(struct vault *v, size_t n)
     if (!wire_parse(v->reply, n, &head, part))
         return 0;
     if (head.verb == WIRE_CHANGED) {
-        facts_forget(v);
+        facts_changed(v);
         return 1;
     }
     if (head.verb == WIRE_FETCH) {

@@ -73,6 +73,7 @@ def test_jobs_whose_credentials_are_refused_cost_the_service_little(make_ocid, s
     """Each of them was refused twice, and kept its files open, however many there were."""
     n = 1000
     ocid = make_ocid(transfer__connections=8, network__retry_cap_seconds=60).start()
+    ocid.done(ocid.put(b"x", f"{b}/first"))
     store.drop_key()
     path = ocid.file(b"x")
     jobs = [ocid.submit(*(client_library.client.put_job(path, f"{b}/{at + i}", {})
@@ -81,10 +82,11 @@ def test_jobs_whose_credentials_are_refused_cost_the_service_little(make_ocid, s
     until(lambda: all(s.why == "login" for s in ocid.client.status(jobs)), "all wait for a login")
     assert store.count(status=401) < n / 2
     refused = store.count(status=401)
+    assert store.count("PutObject", bucket=b, object=f"{n - 1}") == 0
     ocid.client.resume(jobs[-1:])
-    until(lambda: store.count(status=401) > refused, "one looks")
+    until(lambda: store.count("PutObject", bucket=b, object=f"{n - 1}") == 2, "it tries at once")
     ocid.wait_for(jobs[-1], "waiting", "login")
-    assert store.count(status=401) <= refused + 4, "and no others with it"
+    assert store.count(status=401) <= refused + 2 + 8, "and next to no others with it"
     store.add_key(profile.key_id, profile.public_pem)
     assert ocid.client.whoami()  # an answer to a question tells the jobs as well
     assert {s.state for s in ocid.client.wait(jobs, 30 * SLOW)} == {"done"}
