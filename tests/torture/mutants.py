@@ -27,5 +27,7 @@ def hunt(name, run):
     """run(torture, fault) -> failures as they come. Whether it was caught, and what was said."""
     for torture in MUTANTS[name]:
         for trouble in run(torture, f"mutant.{name}:1+"):
+            if "Traceback" in trouble:
+                return False, f"the torture itself has failed: {trouble}"
             return True, trouble.splitlines()[0][:200]
     return False, f"{' and '.join(MUTANTS[name])} noticed nothing"
