@@ -17,25 +17,31 @@
 
 /* ---- rows of a state that is kept ---- */
 
-/* While its row says that the job has ended nobody would look, after a crash, for what it leaves
- * behind: a part file. */
-static void begin_again(struct room *r, struct job *j)
+void room_begin_again(struct room *r, struct job *j)
 {
-    if (!j || !j->again || r->stopping)
+    if (j->again != AGAIN_WRITTEN || r->stopping || room_removes_part(r, j->id))
         return;
-    j->again = 0;
+    j->again = AGAIN_NOT;
     if (j->state == OCP_ENUM_state_queued)
         room_admit(r, j);
 }
 
+static void is_written(struct room *r, struct job *j)
+{
+    if (j->again)
+        j->again = AGAIN_WRITTEN;
+    room_begin_again(r, j);
+}
+
 static void on_state_written(struct room_op *o)
 {
+    struct job *j = book_find(&o->room->book, o->op.id);
     room_on_written(o->room, o->op.id, &o->op.err);
     if (o->op.err.code)
         log_warn("job %" PRIu64 ": its state is not on disk, a restart would undo the change: %s",
                  o->op.id, o->op.err.text);
-    else
-        begin_again(o->room, book_find(&o->room->book, o->op.id));
+    else if (j)
+        is_written(o->room, j);
 }
 
 static void write_state(struct room *r, struct job *j)
@@ -43,7 +49,7 @@ static void write_state(struct room *r, struct job *j)
     if (!j->durable || job_is_over(j))
         return;
     if (OC_MUTANT("state")) {
-        begin_again(r, j);
+        is_written(r, j);
         return;
     }
     struct room_op *o = room_op_new(r, STORE_STATE, on_state_written, NULL);
@@ -279,7 +285,7 @@ static int retry(struct room *r, struct job *j, struct oc_err *err)
     j->outcome_len = 0;
     j->ended_at = 0;
     j->tries = j->attempt = 0;
-    j->again = 1;
+    j->again = AGAIN_UNWRITTEN;
     job_enter(r, j, OCP_ENUM_state_queued, OCP_ENUM_why_none);
     after_watch_again(r, j, &spec);
     write_state(r, j);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "core/log.h"
 #include "core/mem.h"
@@ -261,7 +262,15 @@ void room_remove(struct room *r, const char *path)
 struct part_removal {
     struct room *room;
     uint64_t job;
+    UT_hash_handle hh;
 };
+
+int room_removes_part(const struct room *r, uint64_t job)
+{
+    struct part_removal *p;
+    HASH_FIND(hh, r->removals, &job, sizeof job, p);
+    return p != NULL;
+}
 
 static void on_part_removed(struct file_task *t)
 {
@@ -273,6 +282,10 @@ static void on_part_removed(struct file_task *t)
         o->op.id = p->job;
         room_op_post(o);
     }
+    struct job *j = book_find(&p->room->book, p->job);
+    HASH_DEL(p->room->removals, p);
+    if (j)
+        room_begin_again(p->room, j);
     room_pump(p->room);
     free(p);
     file_task_free(t);
@@ -281,7 +294,9 @@ static void on_part_removed(struct file_task *t)
 void room_remove_part(struct room *r, uint64_t job, struct ocp_str dest)
 {
     struct part_removal *p = OC_NEW(struct part_removal);
-    *p = (struct part_removal){r, job};
+    p->room = r;
+    p->job = job;
+    HASH_ADD(hh, r->removals, job, sizeof p->job, p);
     struct file_task *t = file_task_new(FILE_REMOVE, on_part_removed, p);
     t->path = file_part_name(dest, job);
     t->dest = oc_strndup(dest.p, dest.n); /* gone for good before the row is */

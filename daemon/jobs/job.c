@@ -205,7 +205,7 @@ void job_end(struct room *r, struct job *j, const struct oc_err *err, struct ocp
     sched_remove(&r->sched, j);
     sleepers_remove(&r->sleepers, j);
     j->ending = (uint8_t)(1 + state);
-    j->again = 0;
+    j->again = AGAIN_NOT;
     j->ended_at = clock_wall_ms();
     room_log_end(j, state, err);
     if (j->durable)

@@ -17,6 +17,10 @@ struct room;
 struct job_timer;
 struct store_job;
 
+/* What is tried again begins when its row says so: after a crash nobody else would look for what it
+ * leaves. And when the part file of its last try has gone, which has the same name. */
+enum job_again { AGAIN_NOT, AGAIN_UNWRITTEN, AGAIN_WRITTEN };
+
 /* Who shares fairly: the label of hello, else the uid. */
 struct sharer;
 
@@ -58,7 +62,7 @@ struct job {
     uint8_t unseen;    /* put: a request may have made the object, and its answer did not say so */
     uint8_t ending;    /* 1 + its final state, which is being written; nothing else happens to it */
     uint8_t unwritten; /* the disk has refused its state or its verdict, and not taken one since */
-    uint8_t again;     /* it is tried again, and begins when its row says so */
+    uint8_t again;     /* enum job_again: it is tried again, and has not begun */
     uint8_t in_lane;   /* sched.c's */
     uint8_t in_news;   /* feed.c's */
 };

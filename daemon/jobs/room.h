@@ -81,6 +81,7 @@ struct room {
         unsigned n_looks;
     } refused;           /* looks whether the service takes credentials again */
     struct saved *saved; /* transfers read back at the start, until their run takes them */
+    struct part_removal *removals; /* part files that are being removed, by job; disk.c's */
     int stopping;
     void (*idle)(void *arg); /* stopping, and nothing is at work any more */
     void *idle_arg;
@@ -181,6 +182,10 @@ void room_remove(struct room *r, const char *path);
 
 /* Removes the part file of a job that has ended, if there is one, and then the row that says so. */
 void room_remove_part(struct room *r, uint64_t job, struct ocp_str dest);
+int room_removes_part(const struct room *r, uint64_t job); /* it has not gone yet */
+
+/* Begins what is tried again, unless it still has to wait; see enum job_again. */
+void room_begin_again(struct room *r, struct job *j);
 
 /* The verdict is on disk: the copy of what was passed with the job is not needed any more. */
 void room_drop_spool(struct room *r, const struct job *j);

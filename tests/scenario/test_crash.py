@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
+import time
 
 import pytest
 from harness import KIB, MIB, blob, client_library, sha, until
@@ -33,7 +34,7 @@ def test_what_was_refused_does_not_run_after_a_crash(ocid, store, b):
     """The commit fails as late as at its sync: its rows are in the log's file already."""
     ocid.done(ocid.put(b"before", f"{b}/before"))
     refused = put_job(ocid.file(b"refused"), f"{b}/refused", {})
-    with no_sync(ocid):
+    with injected(ocid, "fsync,fdatasync", "error=EIO"):
         with pytest.raises(client_library.OcidError, match="cannot write the queue"):
             ocid.submit(refused)
         ocid.kill()
@@ -46,11 +47,9 @@ def test_what_was_refused_does_not_run_after_a_crash(ocid, store, b):
 
 
 @contextlib.contextmanager
-def no_sync(ocid):
-    """Meanwhile its disk takes nothing."""
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e",
-         "inject=fsync,fdatasync:error=EIO", "-p", str(ocid.pid)])
+def injected(ocid, calls, what):
+    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}",
+                               "-e", f"inject={calls}:{what}", "-p", str(ocid.pid)])
     try:
         until(lambda: all(map(traced, os.scandir(f"/proc/{ocid.pid}/task"))),
               "it is traced")
@@ -70,7 +69,7 @@ def test_what_is_tried_again_begins_when_its_row_says_so(ocid, store, b):
     store.wait_hit("GetObject", 1)
     ocid.client.cancel([job])
     assert ocid.wait(job).state == "cancelled"
-    with no_sync(ocid):
+    with injected(ocid, "fsync,fdatasync", "error=EIO"):
         for _ in range(2):
             with pytest.raises(client_library.OcidError, match="is not on disk"):
                 ocid.client.retry([job])
@@ -89,10 +88,32 @@ def test_what_could_not_be_written_is_when_it_is_tried_once_more(ocid, store, b)
     job = ocid.get(f"{b}/o")
     ocid.failed(job, "not_found")
     store.put_object(f"{b}/o", b"there now")
-    with no_sync(ocid), pytest.raises(client_library.OcidError, match="is not on disk"):
+    with injected(ocid, "fsync,fdatasync", "error=EIO"), pytest.raises(client_library.OcidError, match="is not on disk"):
         ocid.client.retry([job])
     ocid.client.retry([job])
     ocid.done(job)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_what_is_tried_again_begins_when_its_old_part_file_has_gone(ocid, store, b):
+    """It has the same name: the new one was removed, and the row that spoke of it with it."""
+    data = blob(40 * KIB)
+    store.put_object(f"{b}/o", data)
+    store.on("GetObject", do="hang")
+    job = ocid.get(f"{b}/o")
+    store.wait_hit("GetObject", 1)
+    store.on("GetObject", do="hang", nth=2)
+    with injected(ocid, "unlink", "delay_enter=1000000:when=1"):
+        ocid.client.cancel([job])
+        assert ocid.wait(job).state == "cancelled"
+        asked_at = time.time()
+        ocid.client.retry([job])
+        store.wait_hit("GetObject", 2)
+        assert store.log("GetObject")[-1]["time"] > asked_at + 0.7, "it was there, and now is not"
+        assert len(ocid.part_files()) == 1
+    store.clear()
+    ocid.done(job)
+    assert store.count("GetObject") == 2 and (ocid.files / "got").read_bytes() == data
 
 
 def traced(task):
