@@ -83,7 +83,6 @@ struct run {
     int prepared;
     int starting, starting_bulk; /* counted in room.n_starting */
     int slot;                    /* of the limits that hold: 1 small, 2 large; 0: it has none */
-    int unseen;                  /* a request may have done its work, see run_unseen() */
     struct oc_err last;          /* of the last request that failed */
     void *free_late;             /* freed with the run: memory under a closing handle */
     int stopping;                /* nothing new is begun */

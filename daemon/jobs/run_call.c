@@ -248,7 +248,7 @@ static int ask_whose(struct run *u, struct run_request *q, int ok)
     enum { SECOND = 1000 }; /* as fine as a Date is */
     struct bucket_look look = {u, u->job->created_at + (q->x.server_date_offset_s - 1) * SECOND, 0};
     struct oc_err err;
-    if (!u->of && !ok && q->x.kind == OCI_KIND_EXISTS && (u->unseen || u->job->restored)) {
+    if (!u->of && !ok && q->x.kind == OCI_KIND_EXISTS && (u->job->unseen || u->job->restored)) {
         u->of = oc_memdup(&q->x.err, sizeof q->x.err);
         return 1;
     }
@@ -269,15 +269,15 @@ static void answered(struct run *u, struct run_request *q, int ok)
     struct oc_err err = q->x.err;
     struct result res = {0};
     struct ocp_outcome o = {0};
+    u->job->unseen |= run_unseen(q, ok);
     if (u->stopping)
         return;
-    u->unseen |= run_unseen(q, ok);
     if (u->job->kind == OCP_ENUM_kind_mkbucket && ask_whose(u, q, ok))
         return;
     int lost = ((u->job->kind == OCP_ENUM_kind_delete && q->x.kind == OCI_KIND_NO_OBJECT) ||
                 (u->job->kind == OCP_ENUM_kind_abort && q->x.kind == OCI_KIND_NO_UPLOAD) ||
                 (u->job->kind == OCP_ENUM_kind_revoke && share_gone(q))) &&
-               (u->unseen || u->job->restored); /* our own first try had succeeded */
+               (u->job->unseen || u->job->restored); /* our own first try had succeeded */
     oc_buf_init(&res.b, 64 << 10);
     if (!ok && !lost) {
         run_fail(u, &err);

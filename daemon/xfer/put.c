@@ -8,10 +8,10 @@
  *   small   CHECK, PUT, RECHECK
  *   large   CHECK, INTENT, CREATE, OPENED, parts, RECHECK, COMMITTING, COMMIT
  *   resumed CHECK, LIST, parts, …
- *           COMMIT once more, if it may have got through; DOUBT instead, without all the parts.
- * When the upload has gone, HEAD: what the object has to be is kept with COMMITTING ABORT, INTENT,
- * … if an earlier life gave it up and did not say why stream  CHECK, READ until it is known to be
- * small or large, then as these
+ *           COMMIT once more, if it may have got through; DOUBT instead, without all the parts
+ *           HEAD when the upload has gone: what the object has to be is kept with COMMITTING
+ *           ABORT, INTENT, … if an earlier life gave it up and did not say why
+ *   stream  CHECK, READ until it is known to be small or large, then as these
  *
  * An end goes through on_end[] to the next stage. What fails leads to ABORTING and ABORT, once
  * nothing is in flight, if there is an upload by an id that we know.

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_lost_answers.py - a request may have done its work though nobody saw its answer: before a job
 says that something was there, or that it is not there, it finds out whose work that is. What proves it
-is the sum of the whole object, CRC32C or MD5, never its name and length alone."""
+is the sum of the whole object, CRC32C or MD5, never its name and length alone.
+
+Where it matters how often something is asked for, the answer that is lost is a 503: what is reset on
+a connection that was used before, libcurl repeats by itself."""
 
 import pytest
 from harness import KIB, MIB, blob, client_library, sha, until
@@ -82,7 +85,7 @@ def test_a_commit_is_known_though_a_part_was_not_written_down(ocid, store, b, nt
 
 
 def test_a_commit_that_had_not_come_through_when_it_was_looked_for(ocid, store, b):
-    store.on("CommitMultipartUpload", do="reset", at="answer")
+    store.on("CommitMultipartUpload", do=503, at="answer")
     store.on("HeadObject", do=404)
     store.on("CommitMultipartUpload", do="status", status=412, code="IfNoneMatchFailed", nth=2)
     ocid.done(ocid.put(blob(3 * MIB), f"{b}/o", if_absent=True))
@@ -231,7 +234,7 @@ def test_anothers_object_does_not_stand_for_ours_after_a_crash(ocid, store, b, s
 def test_anothers_object_is_told_from_ours_at_once(ocid, store, b, sums, size, how):
     if "if_match" in how:
         how = {"if_match": store.put_object(f"{b}/o", b"old")}
-    store.on(WRITES, do="reset", at="start")
+    store.on(WRITES, do=503)
     store.on(WRITES, do="hang", nth=2)
     job = ocid.put(blob(size), f"{b}/o", **how)
     store.wait_hit(WRITES, 2)
@@ -275,3 +278,14 @@ def test_what_we_have_deleted_ourselves_is_deleted(ocid, store, b, fault):
     store.on("DeleteObject", at="answer", **fault)
     ocid.done(ocid.client.delete(f"{b}/o").id)
     assert not store.exists(f"{b}/o")
+
+
+def test_what_we_have_deleted_ourselves_is_deleted_when_it_is_tried_again(make_ocid, store, b):
+    ocid = make_ocid(network__max_tries=1).start()
+    store.put_object(f"{b}/o", b"x")
+    store.on("DeleteObject", do=503, at="answer")
+    job = ocid.client.delete(f"{b}/o").id
+    ocid.failed(job, "unavailable")
+    ocid.client.retry(job)
+    ocid.done(job)
+    ocid.failed(ocid.client.delete(f"{b}/o").id, "not_found")
