@@ -14,13 +14,13 @@ import tempfile
 import urllib.request
 
 from harness import TROUBLE, msgpack, sha, until
+from ocid import _tables
 
 from .items import Group, Revoke, Share, Violation
 from .ledger import OLD, limits_of
 
 STATES = ("queued", "running", "waiting", "paused", "done", "failed", "cancelled")
-WAITS = ("retry", "locked", "login", "file", "space", "destination", "publish", "after", "network",
-         "members", "object")
+WAITS = _tables.ENUMS["why"].keys() - {"none"}
 FINAL_FROM = STATES.index("done")
 PAUSED = STATES.index("paused")
 INTENT = 1
