@@ -14,13 +14,13 @@ import tempfile
 import urllib.request
 
 from harness import TROUBLE, msgpack, sha, until
+from ocid import _tables
 
 from .items import Group, Revoke, Share, Violation
 from .ledger import OLD, limits_of
 
 STATES = ("queued", "running", "waiting", "paused", "done", "failed", "cancelled")
-WAITS = ("retry", "locked", "login", "file", "space", "destination", "publish", "after", "network",
-         "members", "object")
+WAITS = _tables.ENUMS["why"].keys() - {"none"}
 FINAL_FROM = STATES.index("done")
 PAUSED = STATES.index("paused")
 INTENT = 1
@@ -154,8 +154,7 @@ class Check:
                 ledger.orphans.add(upload["uploadId"])
                 continue
             seen = [(entry["time"], entry["op"], entry["status"], entry["upload"])
-                    for entry in self.world.store.log(bucket=self.world.bucket,
-                                                      object=upload["object"])]
+                    for entry in self.world.store.log(object=upload["object"])]
             raise Violation(f"upload {upload['uploadId']} of {item}, that nothing in the queue "
                             f"speaks of (row: phase {phase}, upload {remote}); the store's log: "
                             f"{seen}")
@@ -220,7 +219,8 @@ class Check:
             return
         item.done(outcome or {})
         if state == "done" and item.kind == "list":
-            said = [json.loads(line)["name"] for line in item.dest.read_text().splitlines()]
+            rows = map(json.loads, item.dest.read_text().splitlines())
+            said = [row.get("name") or row["prefix"] for row in rows]
             if said != item.names:
                 raise Violation(f"{item} is done, and lists {said}")
         elif state == "done" and item.dest:
@@ -249,14 +249,14 @@ class Check:
         """All has ended, and disk and service are as these ends say."""
         ledger = self.world.ledger
         self._destinations()
-        names = self.world.names()
+        names = {bucket: self.world.store.names(bucket) for bucket in self.world.buckets}
         for item in ledger.items.values():
             if not item.final:
                 raise Violation(f"{item} has not ended")
             if isinstance(item, Group):
                 item.agrees()
             if item.name is not None:
-                self._object(item, item.name in names)
+                self._object(item, item.name in names[item.job["bucket"]])
         left = [u["object"] for u in self.world.uploads() if not ledger.is_orphan(u)]
         if left:
             raise Violation(f"uploads are left at the service: {left}")
@@ -270,7 +270,7 @@ class Check:
         return f"{item}: {item.final}" if item else "nobody"
 
     def _object(self, item, there):
-        store, bucket = self.world.store, self.world.bucket
+        store, bucket = self.world.store, item.job["bucket"]
         if item.kind == "delete":
             if there and item.final[0] == "done":
                 raise Violation(f"{item} is done, but the object is there")
@@ -295,9 +295,9 @@ class Check:
     def _once(self):
         """No upload was put together twice: a lost answer is looked after before it is asked for
         once more."""
-        seen = {}
-        for entry in self.world.store.log("CommitMultipartUpload", bucket=self.world.bucket,
-                                          status=200):
+        seen, log = {}, self.world.store.log
+        for entry in (entry for bucket in self.world.buckets
+                      for entry in log("CommitMultipartUpload", bucket=bucket, status=200)):
             if self.world.ledger.items[entry["object"]].again:
                 continue
             if seen.setdefault(entry["object"], entry["upload"]) != entry["upload"]:

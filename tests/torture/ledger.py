@@ -30,6 +30,7 @@ class Ledger:
         self.limits = {}  # scope -> (bytes a second, jobs), as answered
         self.maybe = {}  # scope -> what it may be, too: asked for, and not answered
         self.cut_off = []  # (from, to): answers that the store gave then may not have come
+        self.unanswered = set()  # objects whose upload may have been made without an answer to that
         self.n = 0
         self.sources = []
         for i, size in enumerate(SIZES):
@@ -264,7 +265,8 @@ class Ledger:
         answer. One that has parts was known."""
         made = made_at(upload)
         return upload["uploadId"] in self.orphans or (
-            not upload["parts"] and any(a <= made <= b for a, b in self.cut_off))
+            not upload["parts"] and (upload["object"] in self.unanswered or
+                                     any(a <= made <= b for a, b in self.cut_off)))
 
     def unsent(self):
         return [item for item in self.items.values() if item.id is None]

@@ -42,7 +42,7 @@ SPAN = 40  # the nth call, at random up to this
 
 
 class Errors:
-    name, points, long_points, per_life = "syscall", 700, 6000, 20
+    name, points, long_points, per_life = "syscall", 1500, 6000, 20
 
     def life(self, world, number, n_points, tick):
         rng = world.rng

@@ -62,6 +62,7 @@ class World:
     def __init__(self, folder, store, profile, bucket, rng, **settings):
         self.folder, self.store, self.bucket, self.rng = Path(folder), store, bucket, rng
         self.folder.mkdir(parents=True)
+        self.buckets = [bucket]
         store.make_bucket(bucket)
         self.ocid = Daemon(self.folder, store, profile,
                            **{"network__stall_seconds": 5, "daemon__log_level": "info",
@@ -226,15 +227,18 @@ class World:
 
     def all_shown(self):
         """What nobody can know whose it is, `ocictl uploads` shows."""
-        said = self.ocid.ctl("uploads", "--json", f"oci://{self.bucket}")
-        shown = {json.loads(line)["upload_id"] for line in said.out.splitlines()}
-        left = {upload["uploadId"] for upload in self.uploads()}
-        if said.status or shown != left:
-            raise Violation(f"uploads {left} are there, ocictl uploads shows {shown}: {said}")
+        for bucket in self.buckets:
+            said = self.ocid.ctl("uploads", "--json", f"oci://{bucket}")
+            shown = {json.loads(line)["upload_id"] for line in said.out.splitlines()}
+            left = {upload["uploadId"] for upload in self.store.uploads(bucket)}
+            if said.status or shown != left:
+                raise Violation(f"uploads {left} are there, ocictl uploads shows {shown}: {said}")
+            self._links_shown(bucket)
 
-        said = self.ocid.ctl("shares", "--json", f"oci://{self.bucket}")
+    def _links_shown(self, bucket):
+        said = self.ocid.ctl("shares", "--json", f"oci://{bucket}")
         shown = {row["share_id"]: row.get("job") for row in map(json.loads, said.out.splitlines())}
-        left = {link["id"]: int(link["name"].rpartition("-")[2]) for link in self.links()}
+        left = {link["id"]: int(link["name"].rpartition("-")[2]) for link in self.store.links(bucket)}
         if said.status or shown != left:
             raise Violation(f"links {left} are there, ocictl shares shows {shown}: {said}")
 
@@ -246,11 +250,17 @@ class World:
 
     # What there is.
 
+    def another_bucket(self, k):
+        """Its name."""
+        self.buckets.append(f"{self.bucket}-{k}")
+        self.store.make_bucket(self.buckets[-1])
+        return self.buckets[-1]
+
     def uploads(self):
-        return self.store.uploads(self.bucket)
+        return [upload for bucket in self.buckets for upload in self.store.uploads(bucket)]
 
     def links(self):
-        return self.store.links(self.bucket)
+        return [link for bucket in self.buckets for link in self.store.links(bucket)]
 
     def names(self):
         return set(self.store.names(self.bucket))
