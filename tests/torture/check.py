@@ -38,6 +38,7 @@ class Queue:
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(f"{path}{end}", f"{copy}{end}")
             db = sqlite3.connect(copy)
+            db.execute("PRAGMA synchronous = OFF")  # nobody needs the copy
             try:
                 self.whole = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
