@@ -22,13 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
 
 from harness import Store, binaries, make_profile  # noqa: E402
 
-from . import changed, faults, kills, load, mounts, network, power, restarts, syscalls  # noqa: E402
+from . import (changed, faults, kills, load, mounts, names, network, power,  # noqa: E402
+               restarts, syscalls)
 from .mutants import MUTANTS, hunt, in_sources  # noqa: E402
 from .world import World, silence  # noqa: E402
 
 SUITES = {suite.name: suite for suite in (
     kills.AtSyscall(), kills.AtRandom(), power.Cut(), faults.Store(), syscalls.Errors(),
-    changed.Source(), restarts.Restarts(), load.Load(), network.Network(), mounts.Mount())}
+    changed.Source(), restarts.Restarts(), load.Load(), network.Network(), names.Names(),
+    mounts.Mount())}
 _worker = {}
 
 
