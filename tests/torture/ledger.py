@@ -185,8 +185,8 @@ class Ledger:
     def _reopen(self, item):
         """Its end may be shown once more, if it is not tried again, or it gets a new one. A set that
         has left memory does not hear of a member."""
-        for one in self._of_retry(item):
-            if one.final and one.final[0] != "done":
+        for one in self._of_retry(item):  # a set may be done though some of it was cancelled
+            if one.final and (one.final[0] != "done" or one is item.group):
                 one.before, one.final, one.retried = one.final, None, False
                 one.sending(self.world.life)
                 one.again += 1

@@ -243,10 +243,10 @@ class World:
             raise Violation(f"links {left} are there, ocictl shares shows {shown}: {said}")
 
     def tidy(self):
-        """Nothing is left behind, at the service or on the disk."""
+        """Nothing is left behind, at the service, on the disk or in the queue."""
         left = [link for link in self.links() if link["id"] not in self.ledger.links]
         left += [u for u in self.uploads() if not self.ledger.is_orphan(u)]
-        return not left and not self.ocid.part_files()
+        return not left and not self.ocid.part_files() and not self.check.queue().transfers
 
     # What there is.
 
