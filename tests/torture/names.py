@@ -15,12 +15,11 @@ import struct
 import threading
 import time
 
-from harness import SLOW, own_network
+from harness import SLOW
 from objstore import make_certificates
 
 from .ledger import Violation
-from .network import FAR, FarStore, Network, run
-from .world import silence
+from .network import FAR, FarStore, Network, far, run
 
 NAME, RESOLVER = "store.test", "127.0.0.53"
 KINDS = ("put", "put", "get", "list", "delete", "if_absent", "over")
@@ -91,16 +90,8 @@ class Names:
 
     @contextlib.contextmanager
     def place(self, folder):
-        with own_network(), Resolver():
-            run("nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }")
-            self.store = NamedStore(buckets=[], profile=self.profile)
-            try:
-                with silence():
-                    self.store.start()
-                yield folder / "w"
-            finally:
-                self.store.close()
-                self.store = None
+        with far(NamedStore, "input", self.profile) as self.store, Resolver():
+            yield folder / "w"
 
     def life(self, world, number, n_points, tick):
         resolv = world.folder / "resolv.conf"
@@ -122,7 +113,7 @@ class Names:
         asks = world.rng.choice((world.store.namespace, ""))  # each job for its object, or one for all
         world.ocid.configure(network__namespace=asks)
         for rule in DARK:
-            run("nft", "add", "rule", "inet", "t", "in", rule)
+            run("nft", "add", "rule", "inet", "t", "input", rule)
         try:
             if not world.up(wrap):
                 raise Violation(f"it does not start without names: {world.ocid.log()[-1500:]}")
@@ -133,7 +124,7 @@ class Names:
                 world.died()
                 world.up(wrap)
         finally:
-            run("nft", "flush", "chain", "inet", "t", "in")
+            run("nft", "flush", "chain", "inet", "t", "input")
         limit = time.monotonic() + LIGHT_S
         while any(not item.final for item in jobs):
             world.look(300)

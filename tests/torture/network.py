@@ -46,6 +46,21 @@ def run(*command, check=True):
     subprocess.run(command, check=check, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
+@contextlib.contextmanager
+def far(make, hook, profile):
+    """A store in a network of this thread's own, and an nft chain there for what goes wrong, named as
+    its hook."""
+    with own_network():
+        run("nft", f"add table inet t; add chain inet t {hook} {{ type filter hook {hook} priority 0; }}")
+        store = make(buckets=[], profile=profile)
+        try:
+            with silence():
+                store.start()
+            yield store
+        finally:
+            store.close()
+
+
 class Network:
     """The fault is there for up to a second while jobs are at work, then all is well again."""
 
@@ -61,16 +76,8 @@ class Network:
     @contextlib.contextmanager
     def place(self, folder):
         """Where the world is to be; its store is self.store meanwhile."""
-        with own_network():
-            run("nft", "add table inet t; add chain inet t out { type filter hook output priority 0; }")
-            self.store = FarStore(buckets=[], profile=self.profile)
-            try:
-                with silence():
-                    self.store.start()
-                yield folder / "w"
-            finally:
-                self.store.close()
-                self.store = None
+        with far(FarStore, "output", self.profile) as self.store:
+            yield folder / "w"
 
     def life(self, world, number, n_points, tick):
         world.up()
@@ -95,9 +102,9 @@ class Network:
         if name == "link down":
             run("ip", "link", "set", "lo", "down")
         elif name == "drop answers":
-            run("nft", "add", "rule", "inet", "t", "out", f"ip saddr {FAR} drop")
+            run("nft", "add", "rule", "inet", "t", "output", f"ip saddr {FAR} drop")
         for rule in FAULTS[name]:
-            run("nft", "add", "rule", "inet", "t", "out", f"ip daddr {FAR} {rule.format(port=port)}")
+            run("nft", "add", "rule", "inet", "t", "output", f"ip daddr {FAR} {rule.format(port=port)}")
         time.sleep(for_s)
-        run("nft", "flush", "chain", "inet", "t", "out")
+        run("nft", "flush", "chain", "inet", "t", "output")
         run("ip", "link", "set", "lo", "up")
