@@ -59,7 +59,7 @@ struct job {
     uint8_t durable;   /* has a row */
     uint8_t reading;   /* put: the end of its pipe is not known to be on disk */
     uint8_t restored;  /* an earlier run may have done more than the row says */
-    uint8_t unseen;    /* a request may have done its work without having said so: run_unseen() */
+    uint8_t unseen;    /* a request or a publication may have done its work without a word of it */
     uint8_t ending;    /* 1 + its final state, which is being written; nothing else happens to it */
     uint8_t unwritten; /* the disk has refused its state or its verdict, and not taken one since */
     uint8_t again;     /* enum job_again: it is tried again, and has not begun */

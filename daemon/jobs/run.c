@@ -581,6 +581,11 @@ int run_unseen(const struct run_request *q, int ok)
     return q->x.n_sent > 1 || (!ok && q->x.sent_any && !(status >= 400 && status < 500));
 }
 
+int run_may_be_there(const struct run *u)
+{
+    return u->job->restored || u->job->unseen;
+}
+
 struct oci_where run_where(const struct run *u, struct run_names *names)
 {
     ocp_str_copy(u->spec.bucket, names->bucket, sizeof names->bucket);

@@ -163,6 +163,9 @@ void run_ask(struct run *u, run_build_fn *build);
  * does not say so. A refusal has done nothing; of everything else we cannot be sure. */
 int run_unseen(const struct run_request *q, int ok);
 
+/* Whether a file at the job's destination may be its own work. */
+int run_may_be_there(const struct run *u);
+
 /* Work in the pool or the store has begun; it has ended: 0 if the run is stopping and is perhaps
  * gone now. */
 void run_work_begin(struct run *u);

@@ -132,7 +132,7 @@ static void open_file(struct run *u, int fresh, void (*done)(struct file_task *t
     t->path = oc_strdup(g->part_path);
     t->dest = dest_of(u);
     t->root_len = u->spec.below;
-    t->overwrite = u->spec.overwrite || u->job->restored;
+    t->overwrite = u->spec.overwrite || run_may_be_there(u);
     t->fresh = fresh;
     file_task_submit(u->room->gate, t);
 }
@@ -337,6 +337,8 @@ static void on_published(struct file_task *t)
     struct run *u = t->arg;
     struct oc_err err = t->err;
     int gone = t->gone;
+    if (t->err.code == OCID_E_EXISTS)
+        u->job->unseen = 0;
     file_task_free(t);
     if (gone)
         forget(u->of);
@@ -382,8 +384,9 @@ static void publish(struct run *u)
     t->file = xfer_file_ref(g->file);
     t->size = g->size;
     t->overwrite = u->spec.overwrite;
-    t->same_is_ok = u->job->restored;
+    t->same_is_ok = run_may_be_there(u);
     t->mtime_ns = g->mtime_ns;
+    u->job->unseen = 1; /* whoever cancels it now does not see it end */
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
 }

@@ -364,6 +364,8 @@ static void on_published(struct file_task *t)
     struct oc_err err = t->err;
     if (t->gone)
         forget_file(u->of);
+    if (t->err.code == OCID_E_EXISTS)
+        u->job->unseen = 0;
     file_task_free(t);
     u->published = !err.code;
     if (!run_work_end(u))
@@ -383,7 +385,8 @@ static void publish(struct run *u)
     t->file = xfer_file_ref(l->file);
     t->size = l->file_bytes;
     t->overwrite = u->spec.overwrite;
-    t->same_is_ok = u->job->restored;
+    t->same_is_ok = run_may_be_there(u);
+    u->job->unseen = 1; /* whoever cancels it now does not see it end */
     run_work_begin(u);
     file_task_submit(u->room->gate, t);
 }
@@ -418,7 +421,7 @@ static void open_file(struct run *u)
     struct file_task *t = file_task_new(FILE_PART, on_file, u);
     t->path = oc_strdup(l->part_path);
     t->dest = oc_strndup(u->spec.dest.p, u->spec.dest.n);
-    t->overwrite = u->spec.overwrite || u->job->restored;
+    t->overwrite = u->spec.overwrite || run_may_be_there(u);
     t->fresh = !l->resumed;
     t->inode = l->last ? strtoull(l->inode, NULL, 10) : 0;
     t->size = l->file_bytes;

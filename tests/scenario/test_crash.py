@@ -116,6 +116,24 @@ def test_what_is_tried_again_begins_when_its_old_part_file_has_gone(ocid, store,
     assert store.count("GetObject") == 2 and (ocid.files / "got").read_bytes() == data
 
 
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_a_file_that_came_with_a_cancel_is_the_jobs_own(ocid, store, b):
+    """The cancel came while it was put in place; another try found it, and said `exists`."""
+    data = blob(40 * KIB)
+    store.put_object(f"{b}/o", data)
+    ocid.done(ocid.get(f"{b}/o", ocid.files / "warm"))
+    with injected(ocid, "link", "delay_exit=1000000:when=1"):
+        job = ocid.get(f"{b}/o")
+        until(lambda: (ocid.files / "got").exists(), "it is put in place")
+        ocid.client.cancel([job])
+        assert ocid.wait(job).state == "cancelled"
+    until(lambda: ocid.client.retry([job])[0].error is None, "it is at rest")
+    ocid.done(job)
+    assert (ocid.files / "got").read_bytes() == data and ocid.part_files() == []
+    (ocid.files / "got").write_bytes(b"another's")
+    ocid.failed(ocid.get(f"{b}/o"), "exists")
+
+
 def traced(task):
     with open(f"{task.path}/status", encoding="ascii") as lines:
         return any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in lines)
