@@ -677,10 +677,13 @@ static void keep(struct run *u)
 static void put_free(struct run *u)
 {
     struct put *p = u->of;
+    struct put_facts f = {.phase = PUT_NEW};
     if (!p)
         return;
-    if (p->plan && (p->upload_id[0] || (p->ended && spec_is_stream(&u->spec))) &&
-        !job_is_over(u->job))
+    if (p->plan)
+        xfer_put_facts(p->plan, &f);
+    int has_row = f.phase != PUT_NEW || (p->ended && spec_is_stream(&u->spec));
+    if (has_row && !job_is_over(u->job))
         keep(u);
     xfer_put_free(p->plan);
     if (p->file)

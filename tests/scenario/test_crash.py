@@ -255,6 +255,28 @@ def test_a_commit_over_the_same_bytes_is_not_taken_for_done(ocid, store, b, at):
     assert store.object_info(f"{b}/o")["meta"]["opc-meta-run"] == "2"
 
 
+def test_an_intent_that_came_to_nothing_does_not_stay(ocid, store, b, tmp_path):
+    """Its answer did not come, the job was paused and then cancelled: the row was there until the
+    next start."""
+    store.on("CreateMultipartUpload", do=503, count=0)
+    job = ocid.put(blob(3 * MIB), f"{b}/o")
+    ocid.wait_for(job, "waiting", "retry")
+    ocid.client.pause([job])
+    ocid.wait_for(job, "paused")
+    assert transfers(ocid, tmp_path) == [(job, 1)]
+    ocid.client.cancel([job])
+    assert ocid.wait(job).state == "cancelled"
+    until(lambda: transfers(ocid, tmp_path) == [], "nothing is left in the queue")
+
+
+def transfers(ocid, folder):
+    """Those of the queue as a crash would leave it."""
+    for end in ("", "-wal"):
+        shutil.copyfile(f"{ocid.database()}{end}", folder / f"copy.db{end}")
+    with contextlib.closing(sqlite3.connect(folder / "copy.db")) as db:
+        return db.execute("SELECT job, phase FROM transfers").fetchall()
+
+
 @pytest.mark.parametrize("at", ["start", "answer"])
 def test_a_create_that_was_cut_off(ocid, store, b, at):
     data = blob(3 * MIB)
