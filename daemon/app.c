@@ -42,6 +42,7 @@ struct app {
     int reloading, stopping, status;
     uv_timer_t force; /* while stopping */
     int server_open;
+    int left_behind; /* a thread hangs in a file system */
     struct reload_wait *waits;
 };
 
@@ -202,7 +203,7 @@ static void on_idle(void *arg)
     struct app *a = arg;
     uv_close((uv_handle_t *)&a->force, NULL);
     server_close(&a->server);
-    engine_close(a->room.engine);
+    a->left_behind = !engine_close(a->room.engine);
     vault_close(a->room.vault);
     store_close(a->room.store);
     room_close(&a->room);
@@ -424,6 +425,8 @@ int app_run(const struct app_options *opt, struct oc_err *err)
     log_info("ocid %s serves %s", OCID_VERSION, a.paths.socket);
     loop_notify("READY=1");
     loop_run(a.loop);
+    if (a.left_behind)
+        _exit(a.status); /* at exit() libuv would wait for it */
     loop_free(a.loop);
     paths_fini(&a.paths);
     config_unref(a.config);

@@ -567,17 +567,19 @@ static int thread_join(struct engine *e)
     return 0;
 }
 
-void engine_close(struct engine *e)
+int engine_close(struct engine *e)
 {
     if (!e)
-        return;
+        return 1;
     file_set_closer(NULL);
     engine_flush(e);
     mailbox_post(&e->notes, &note_new(NOTE_CLOSE)->mail);
-    if (!thread_join(e))
+    int whole = thread_join(e);
+    if (!whole)
         log_warn("a file system does not answer: left its reads and writes behind");
     struct mail_list last;
     mailbox_poll(&e->results, &last);
     on_results(e, &last);
     mailbox_close(&e->results);
+    return whole;
 }

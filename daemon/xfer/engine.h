@@ -146,8 +146,8 @@ int engine_open(uv_loop_t *control, const struct engine_options *opt,
 
 /* Cancels everything; each request's on_done has been called before it returns. Blocks for as long
  * as the thread needs to notice, and then at most a second for what hangs in a file system: that is
- * left behind (and would hang exit(), where libuv waits for its pool: use _exit()). */
-void engine_close(struct engine *e);
+ * left behind: 0 (it would hang exit(), where libuv waits for its pool: use _exit()); else 1. */
+int engine_close(struct engine *e);
 
 /* Posted requests leave with engine_flush(), once a turn of the control loop. */
 void engine_post(struct engine *e, struct xfer_request *r);

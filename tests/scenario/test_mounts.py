@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_mounts.py - a file system that does not answer stalls the jobs whose files it has, no others."""
 
+import os
 import time
 
 import deaf
@@ -136,6 +137,32 @@ def test_a_dead_mount_keeps_no_place_of_a_limit(ocid, store, b, mount, dead, siz
     assert limit.at_work + limit.at_work_small == 1
     ocid.client.cancel([holds])
     ocid.done(job, HEALTHY_S)
+
+
+def asks(ocid):
+    """Whether a thread of its waits for the file system."""
+    found = []
+    for task in os.scandir(f"/proc/{ocid.pid}/task"):
+        with open(f"{task.path}/wchan", encoding="ascii") as file:
+            found.append(file.read())
+    return "request_wait_answer" in found
+
+
+def test_the_daemon_ends_while_its_reads_hang(ocid, store, b, mount):
+    """Its own threads it left behind, and then exit() waited for those of its libraries."""
+    data = blob(16 * MIB)
+    (mount.path / "s").write_bytes(data)
+    ocid.client.limit(4 * MIB)
+    job = ocid.put(mount.path / "s", f"{b}/o")
+    store.wait_hit("UploadPart", 1)
+    mount.silence()
+    until(lambda: asks(ocid), "it reads")
+    ocid.stop()
+    mount.answer()
+    ocid.start()
+    ocid.client.limit(0)
+    ocid.done(job, 60 * SLOW)
+    assert store.object_sha(f"{b}/o") == sha(data)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
