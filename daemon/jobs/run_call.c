@@ -269,7 +269,7 @@ static void answered(struct run *u, struct run_request *q, int ok)
     struct oc_err err = q->x.err;
     struct result res = {0};
     struct ocp_outcome o = {0};
-    u->job->unseen |= run_unseen(q, ok);
+    u->job->unseen |= (ok && u->stopping) || run_unseen(q, ok); /* its end says nothing of it */
     if (u->stopping)
         return;
     if (u->job->kind == OCP_ENUM_kind_mkbucket && ask_whose(u, q, ok))

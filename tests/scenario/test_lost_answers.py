@@ -289,3 +289,22 @@ def test_what_we_have_deleted_ourselves_is_deleted_when_it_is_tried_again(make_o
     ocid.client.retry(job)
     ocid.done(job)
     ocid.failed(ocid.client.delete(f"{b}/o").id, "not_found")
+
+
+def test_a_delete_that_was_carried_out_as_it_was_cancelled_is_done_when_it_is_tried_again(ocid, store, b):
+    """Its answer came behind the verdict, at some of many moments."""
+    names = [f"{b}/o{i}" for i in range(300)]
+    for name in names:
+        store.put_object(name, b"x")
+    ids = ocid.submit(*({"kind": "delete", "bucket": b, "object": name.partition("/")[2]}
+                        for name in names))
+    store.wait_hit("DeleteObject", 1)
+    for job in ids:
+        ocid.client.cancel([job])
+    ended = [ocid.wait(job) for job in ids]
+    for status in ended:
+        if status.state == "cancelled":
+            until(lambda job=status.id: ocid.client.retry([job])[0].error is None, "it is at rest")
+    for job in ids:
+        ocid.done(job)
+    assert store.names(b) == []
