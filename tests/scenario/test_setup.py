@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import termios
@@ -197,6 +198,7 @@ class Person:
         def own():
             os.setsid()
             fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background do not hear it
         self.process = subprocess.Popen(
             [*(program or [f"{ocid.bin}/ocictl"]), *args], env=env or ocid.env, stdin=theirs,
             stdout=theirs, stderr=theirs, preexec_fn=own)
