@@ -56,15 +56,16 @@ struct job {
     int pipe_fd;      /* the client's pipe or (put) memfd, -1: none; closed with the job's end,
                          that of a put's pipe with its own */
     uint8_t kind, state, why, priority;
-    uint8_t durable;   /* has a row */
-    uint8_t reading;   /* put: the end of its pipe is not known to be on disk */
-    uint8_t restored;  /* an earlier run may have done more than the row says */
-    uint8_t unseen;    /* a request or a publication may have done its work without a word of it */
-    uint8_t ending;    /* 1 + its final state, which is being written; nothing else happens to it */
-    uint8_t unwritten; /* the disk has refused its state or its verdict, and not taken one since */
-    uint8_t again;     /* enum job_again: it is tried again, and has not begun */
-    uint8_t in_lane;   /* sched.c's */
-    uint8_t in_news;   /* feed.c's */
+    uint8_t ending;  /* 1 + its final state, which is being written; nothing else happens to it */
+    uint8_t in_lane; /* sched.c's */
+    uint8_t in_news; /* feed.c's */
+    uint8_t durable : 1;  /* has a row */
+    uint8_t reading : 1;  /* put: the end of its pipe is not known to be on disk */
+    uint8_t restored : 1; /* an earlier run may have done more than the row says */
+    uint8_t unseen : 1; /* a request or a publication may have done its work without a word of it */
+    uint8_t
+        unwritten : 1; /* the disk has refused its state or its verdict, and not taken one since */
+    uint8_t again : 2; /* enum job_again: it is tried again, and has not begun */
 };
 
 /* Counts of a set's members, see tally.h. */
