@@ -15,6 +15,7 @@ import pytest
 from harness import KIB, MIB, blob, client_library, sha, until
 
 put_job = client_library.client.put_job
+needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 
 
 def test_what_was_acknowledged_is_there_after_a_crash(ocid, store, b):
@@ -29,7 +30,7 @@ def test_what_was_acknowledged_is_there_after_a_crash(ocid, store, b):
     assert store.names(b) == [f"{i:03}" for i in range(200)]
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@needs_strace
 def test_what_was_refused_does_not_run_after_a_crash(ocid, store, b):
     """The commit fails as late as at its sync: its rows are in the log's file already."""
     ocid.done(ocid.put(b"before", f"{b}/before"))
@@ -59,14 +60,20 @@ def injected(ocid, calls, what):
         tracer.wait()
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-def test_what_is_tried_again_begins_when_its_row_says_so(ocid, store, b):
-    """After a crash in between nobody would have known of its part file."""
+def hanging_get(ocid, store, b):
+    """One that has its part file, and no byte yet; what it is to get."""
     data = blob(40 * KIB)
     store.put_object(f"{b}/o", data)
     store.on("GetObject", do="hang")
     job = ocid.get(f"{b}/o")
     store.wait_hit("GetObject", 1)
+    return job, data
+
+
+@needs_strace
+def test_what_is_tried_again_begins_when_its_row_says_so(ocid, store, b):
+    """After a crash in between nobody would have known of its part file."""
+    job, data = hanging_get(ocid, store, b)
     ocid.client.cancel([job])
     assert ocid.wait(job).state == "cancelled"
     with injected(ocid, "fsync,fdatasync", "error=EIO"):
@@ -83,25 +90,22 @@ def test_what_is_tried_again_begins_when_its_row_says_so(ocid, store, b):
     assert (ocid.files / "got").read_bytes() == data
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@needs_strace
 def test_what_could_not_be_written_is_when_it_is_tried_once_more(ocid, store, b):
     job = ocid.get(f"{b}/o")
     ocid.failed(job, "not_found")
     store.put_object(f"{b}/o", b"there now")
-    with injected(ocid, "fsync,fdatasync", "error=EIO"), pytest.raises(client_library.OcidError, match="is not on disk"):
-        ocid.client.retry([job])
+    with injected(ocid, "fsync,fdatasync", "error=EIO"):
+        with pytest.raises(client_library.OcidError, match="is not on disk"):
+            ocid.client.retry([job])
     ocid.client.retry([job])
     ocid.done(job)
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@needs_strace
 def test_what_is_tried_again_begins_when_its_old_part_file_has_gone(ocid, store, b):
     """It has the same name: the new one was removed, and the row that spoke of it with it."""
-    data = blob(40 * KIB)
-    store.put_object(f"{b}/o", data)
-    store.on("GetObject", do="hang")
-    job = ocid.get(f"{b}/o")
-    store.wait_hit("GetObject", 1)
+    job, data = hanging_get(ocid, store, b)
     store.on("GetObject", do="hang", nth=2)
     with injected(ocid, "unlink", "delay_enter=1000000:when=1"):
         ocid.client.cancel([job])
@@ -116,7 +120,7 @@ def test_what_is_tried_again_begins_when_its_old_part_file_has_gone(ocid, store,
     assert store.count("GetObject") == 2 and (ocid.files / "got").read_bytes() == data
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@needs_strace
 def test_a_file_that_came_with_a_cancel_is_the_jobs_own(ocid, store, b):
     """The cancel came while it was put in place; another try found it, and said `exists`."""
     data = blob(40 * KIB)

@@ -180,14 +180,20 @@ def test_parts_that_have_arrived_are_not_sent_again(make_ocid, store, b):
     nothing_left(ocid, store, b)
 
 
-def test_holes_are_not_sent_though_the_parts_cannot_be_read_at_once(make_ocid, store, b):
-    """What has arrived is known from the queue alone: the spool has nothing there but zeros."""
+def two_of_three(make_ocid, store, b):
+    """A push read to its end, of which two parts have arrived and are known on disk."""
     ocid = make_ocid(transfer__connections=4).start()
     store.on("UploadPart", part=3, do="hang", count=0)
     with Push(ocid, f"{b}/o") as push:
         assert push.end(blob(3 * MIB))[0] == 0
     until(lambda: ocid.status(push.job).parts_done == 2, "two are there")
     ocid.client.set()
+    return ocid, push
+
+
+def test_holes_are_not_sent_though_the_parts_cannot_be_read_at_once(make_ocid, store, b):
+    """What has arrived is known from the queue alone: the spool has nothing there but zeros."""
+    ocid, push = two_of_three(make_ocid, store, b)
     until(lambda: spooled(ocid) <= MIB + 64 * KIB, "what has arrived is cut out of the spool")
     ocid.kill()
     store.clear()
@@ -199,12 +205,7 @@ def test_holes_are_not_sent_though_the_parts_cannot_be_read_at_once(make_ocid, s
 
 def test_parts_that_the_service_has_lost_fail_the_job(make_ocid, store, b):
     """Holes of the spool are never sent as if they were the bytes."""
-    ocid = make_ocid(transfer__connections=4).start()
-    store.on("UploadPart", part=3, do="hang", count=0)
-    with Push(ocid, f"{b}/o") as push:
-        assert push.end(blob(3 * MIB))[0] == 0
-    until(lambda: ocid.status(push.job).parts_done == 2, "two are there")
-    ocid.client.set()
+    ocid, push = two_of_three(make_ocid, store, b)
     ocid.kill()
     store.clear()
     another = make_ocid().start().client
