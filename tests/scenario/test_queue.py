@@ -30,9 +30,10 @@ def order(store):
 
 def test_higher_priority_goes_first(one, store, b):
     hold(store, one, b)
-    jobs = [one.put(b"x", f"{b}/p{p}-{i}", priority=p)
-            for i, p in enumerate((4, 0, 9, 4, 9, 1))]
-    settle(one.pid)  # or one that is ready goes before one that is not
+    jobs = []
+    for i, p in enumerate((4, 0, 9, 4, 9, 1)):
+        jobs.append(one.put(b"x", f"{b}/p{p}-{i}", priority=p))
+        settle(one.pid)  # or one that is ready goes before one that is not
     store.clear()
     for job in jobs:
         one.done(job)
