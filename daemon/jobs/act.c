@@ -36,7 +36,8 @@ static void is_written(struct room *r, struct job *j)
 static void on_state_written(struct room_op *o)
 {
     struct job *j = book_find(&o->room->book, o->op.id);
-    room_on_written(o->room, o->op.id, &o->op.err);
+    if (j)
+        j->unwritten = o->op.err.code != 0;
     if (o->op.err.code)
         log_warn("job %" PRIu64 ": its state is not on disk, a restart would undo the change: %s",
                  o->op.id, o->op.err.text);

@@ -129,16 +129,11 @@ static void keep_for_later(struct room_op *o)
     r->again.first = o;
 }
 
-void room_on_written(struct room *r, uint64_t id, const struct oc_err *err)
-{
-    struct job *j = book_find(&r->book, id);
-    if (j)
-        j->unwritten = err->code != 0;
-}
-
 static void on_end_written(struct room_op *o)
 {
-    room_on_written(o->room, o->job, &o->op.err);
+    struct job *j = book_find(&o->room->book, o->job);
+    if (j)
+        j->unwritten = o->op.err.code != 0;
     if (!o->op.err.code) {
         o->on_end(o->room, o->job, o->state);
         return;

@@ -164,9 +164,6 @@ void room_count(const struct room *r, uint32_t uid, uint64_t ret[OCP_ENUM_state_
 
 /* ---- within the jobs room ---- */
 
-/* A job's state or verdict has come back from the disk: taken, or refused with err. */
-void room_on_written(struct room *r, uint64_t id, const struct oc_err *err);
-
 /* A job has become final: its set, its successors. */
 void room_on_final(struct room *r, struct job *j);
 
